@@ -232,9 +232,24 @@ mod tests {
     fn hostile_forms_are_refused() {
         let long = format!("{}@example.org", "a".repeat(65));
         for text in [
-            "", "ana", "@example.org", "ana@", "a b@example.org", "a..b@example.org", ".a@example.org", "a\r\nRCPT TO:<b@c>@example.org",
-            "a@exa mple.org", "a@example..org", "a@-x.org", "<a@example.org>", "a@b@example.org", "a\u{202e}b@example.org", "\"a\r\n\"@example.org",
-            "a@[127.0.0.1]", "a@example.org\n", &long,
+            "",
+            "ana",
+            "@example.org",
+            "ana@",
+            "a b@example.org",
+            "a..b@example.org",
+            ".a@example.org",
+            "a\r\nRCPT TO:<b@c>@example.org",
+            "a@exa mple.org",
+            "a@example..org",
+            "a@-x.org",
+            "<a@example.org>",
+            "a@b@example.org",
+            "a\u{202e}b@example.org",
+            "\"a\r\n\"@example.org",
+            "a@[127.0.0.1]",
+            "a@example.org\n",
+            &long,
         ] {
             assert!(text.parse::<EmailAddress>().is_err(), "{text:?} was taken");
         }

@@ -119,11 +119,7 @@ impl<T> Localized<T> {
 
     /// In the first of `wanted` that is there, else in English, else in any language; `None` only if empty.
     pub fn best(&self, wanted: &[Language]) -> Option<&T> {
-        wanted
-            .iter()
-            .chain([&Language::ENGLISH])
-            .find_map(|language| self.0.get(language))
-            .or_else(|| self.0.values().next())
+        wanted.iter().chain([&Language::ENGLISH]).find_map(|language| self.0.get(language)).or_else(|| self.0.values().next())
     }
 
     /// Has it no language at all?
