@@ -1,0 +1,385 @@
+//! The command line as people type it.
+//!
+//! Only clap and the standard library, because the build script includes this file to write the man page and the
+//! completions. Addresses, codes and identifiers stay text here; the command's own file parses them once and says what is wrong.
+//! A command that is not in this tree does not exist: nothing is announced that does not work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Mailing lists, meeting announcements and liaison statements for regional groups.
+///
+/// Without a command it serves, with the configuration that is there. Every command works whether or not the daemon runs:
+/// when it does, the command is handed to it through its control socket.
+///
+/// Exit status: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "enlace", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// The configuration file; without it `config/enlace.toml`, then `/etc/enlace/enlace.toml`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document to standard output and nothing else.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run the daemon. Prints one line per listener once it accepts; SIGTERM finishes what is open and ends it.
+    Serve(Serve),
+    /// Show the whole story in a temporary folder, without any mail server.
+    Demo(Demo),
+    /// Check configuration, templates, store, relay and clock: one line each, and how to mend what is wrong.
+    Check,
+    /// Groups: regional groups, their parents, and other bodies.
+    #[command(subcommand)]
+    Group(Group),
+    /// Accounts of the directory.
+    #[command(subcommand)]
+    Account(Account),
+    /// Subscribers of a group.
+    #[command(subcommand)]
+    Member(Member),
+    /// Posts that wait for a moderator or for their author.
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Outgoing mail.
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Why an address did, did not or will get a message: the whole trail.
+    Explain(Explain),
+    /// Print the completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the man pages (`enlace man | man -l -`).
+    Man,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// Start the clock there and let it run on (rehearsals, tests), such as 2027-01-15T08:00:00Z.
+    #[arg(long, value_name = "RFC3339")]
+    pub clock: Option<String>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Demo {
+    /// Stop when the story is told, instead of leaving the web pages up.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Of a command that changes something.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Change {
+    /// Print the same report and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Groups.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Group {
+    /// Add and change groups as the file says; prints what changes. Running it again changes nothing.
+    Apply {
+        /// A TOML file with [[group]] tables; `-` is standard input.
+        file: PathBuf,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// All groups.
+    List,
+    /// One group with its settings and addresses.
+    Show {
+        /// Such as SG12RG-AMR.
+        code: String,
+    },
+    /// End a group: it keeps its record and takes no more mail.
+    Retire {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// Accounts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Account {
+    /// Add and change accounts as the file says, and let every subscription follow.
+    Import {
+        /// A CSV file whose first line names the columns, at least `email` and `kind`; `-` is standard input.
+        file: PathBuf,
+        /// Also remove who is absent from the file.
+        #[arg(long)]
+        sync: bool,
+        /// Let `--sync` remove more than 10 % of the accounts.
+        #[arg(long, requires = "sync")]
+        force: bool,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// All accounts.
+    List,
+    /// One account with its subscriptions.
+    Show {
+        /// Any of the account's addresses.
+        address: String,
+    },
+    /// Change fields of an account.
+    Set {
+        /// Any of the account's addresses.
+        address: String,
+        /// Such as `country=MX`, `expires=2027-12-31` or `study_groups=SG12;SG3`; an empty value clears.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        fields: Vec<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Suspend an account; its subscriptions rest until `set ADDRESS standing=active`.
+    Suspend {
+        /// Any of the account's addresses.
+        address: String,
+        /// Shown to managers.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Erase a person: account, subscriptions and what names them, but for the ledger's count.
+    Erase {
+        /// Any of the account's addresses.
+        address: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Everything that is kept about a person, as JSON.
+    Export {
+        /// Any of the account's addresses.
+        address: String,
+    },
+}
+
+/// What can be set of a subscription.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MemberOptions {
+    /// What she may do in the group.
+    #[arg(long)]
+    pub role: Option<RoleChoice>,
+    /// Languages in order of preference, such as `es,en`.
+    #[arg(long, value_name = "LANGUAGES", value_delimiter = ',')]
+    pub languages: Option<Vec<String>>,
+    /// How posts reach her.
+    #[arg(long)]
+    pub delivery: Option<DeliveryChoice>,
+    /// Last day of that delivery; afterwards each post by itself.
+    #[arg(long, value_name = "DATE", requires = "delivery")]
+    pub until: Option<String>,
+    /// Streams that are on, such as `announce,liaison`.
+    #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
+    pub streams: Option<Vec<String>>,
+}
+
+/// Subscribers.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Member {
+    /// Subscribe accounts; what the gate refuses is listed with its rule, the rest is done.
+    Add {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Addresses of accounts; `-` reads one a line from standard input.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// What to set.
+        #[command(flatten)]
+        options: MemberOptions,
+        /// Invite somebody whom the region rule would not admit; `--invite=2027-06-30` until that day only.
+        #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+        invite: Option<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// End subscriptions; kept as a note, so that no import brings the person back.
+    Remove {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Addresses of accounts; `-` reads one a line from standard input.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Change subscriptions.
+    Set {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Addresses of accounts; `-` reads one a line from standard input.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// What to set.
+        #[command(flatten)]
+        options: MemberOptions,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// All subscribers of a group, with state and reason.
+    List {
+        /// Such as SG12RG-AMR.
+        code: String,
+    },
+    /// Subscribe everybody in a file.
+    Import {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// A CSV file whose first line names the columns, at least `email`; `-` is standard input.
+        file: PathBuf,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// The subscribers as CSV, in the form that `import` reads.
+    Export {
+        /// Such as SG12RG-AMR.
+        code: String,
+    },
+}
+
+/// Held posts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Hold {
+    /// What waits, oldest first.
+    List,
+    /// One held post: who, why, and the beginning of its text.
+    Show {
+        /// From `hold list`.
+        id: String,
+    },
+    /// Distribute it.
+    Release {
+        /// From `hold list`.
+        id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Send it back to its author with a reason, if he is proved.
+    Reject {
+        /// From `hold list`.
+        id: String,
+        /// What the author is told.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Drop it without a word.
+    Discard {
+        /// From `hold list`.
+        id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// Outgoing mail.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Queue {
+    /// How many copies are in each state, and the posts that are still open.
+    List,
+    /// Try now what waits.
+    Retry {
+        /// Only this post.
+        id: Option<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Hand nothing more to the relay; mail is still taken in.
+    Pause {
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Go on.
+    Resume {
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Give up the open copies of a post.
+    Drop {
+        /// From `queue list`.
+        id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// Of which message, for whom.
+#[derive(Debug, Clone, Args)]
+pub struct Explain {
+    /// With or without angle brackets.
+    #[arg(value_name = "MESSAGE-ID")]
+    pub message_id: String,
+    /// Only for this address.
+    pub address: Option<String>,
+}
+
+/// Role of a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleChoice {
+    /// Reads and discusses.
+    Member,
+    /// Also decides on held posts.
+    Moderator,
+    /// Also on members, meetings and settings.
+    Manager,
+}
+
+/// How posts reach a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeliveryChoice {
+    /// Each post by itself.
+    Each,
+    /// Collected.
+    Digest,
+    /// Nothing.
+    None,
+}
+
+/// A shell with completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Elvish.
+    Elvish,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+    /// Z shell.
+    Zsh,
+}

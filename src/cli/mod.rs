@@ -1,0 +1,3 @@
+//! The command line: read input, call one service, print the answer.
+
+pub mod arguments;
