@@ -19,15 +19,14 @@ fn main() -> io::Result<()> {
 /// One file with a page for `enlace` and one for each of its commands, which `enlace man` prints.
 fn write_man_pages(out: &Path) -> io::Result<()> {
     println!("cargo::rerun-if-changed=src/cli/arguments.rs");
+    let folder = out.join("man");
+    fs::create_dir_all(&folder)?;
+    clap_mangen::generate_to(arguments::Arguments::command(), &folder)?;
+    let mut files: Vec<_> = fs::read_dir(&folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<_>>()?;
+    files.sort();
     let mut pages = Vec::new();
-    let mut command = arguments::Arguments::command();
-    command.build();
-    write_man_page(&command, &mut pages)?;
+    for file in files {
+        pages.extend(fs::read(file)?);
+    }
     fs::write(out.join("enlace.1"), pages)
-}
-
-fn write_man_page(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
-    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    clap_mangen::Man::new(command.clone().name(name)).render(pages)?;
-    command.get_subcommands().try_for_each(|inner| write_man_page(inner, pages))
 }
