@@ -61,6 +61,10 @@ identifier!(
     /// A request that waits for an answer: a subscription to be approved or confirmed.
     RequestId
 );
+identifier!(
+    /// A liaison statement.
+    LiaisonId
+);
 
 fn compose(now: DateTime<Utc>, chance: u64) -> u64 {
     let milliseconds = u64::try_from(now.timestamp_millis() - EPOCH_MILLISECONDS).unwrap_or(0);

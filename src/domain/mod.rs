@@ -14,6 +14,7 @@ pub mod group;
 pub mod id;
 pub mod language;
 pub mod ledger;
+pub mod liaison;
 pub mod post;
 pub mod proof;
 pub mod reason;

@@ -1,0 +1,8 @@
+//! Liaison statements: the formal letters between groups (ITU-T A.1, clause 1.5).
+//!
+//! `statement` is the record, `event` what happened to it and the state that follows, `view` its JSON form.
+//! Pure like the whole floor: reading a mail is `mail::statement`'s business, keeping the record the service's.
+
+pub mod event;
+pub mod statement;
+pub mod view;
