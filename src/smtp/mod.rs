@@ -3,6 +3,8 @@
 //! `session` is a pure state machine, `listener` puts sockets around it and calls a [`Receiver`], which `ingest`
 //! implements and `serve` hands in. Nothing here knows a group or an account.
 
+pub mod relay;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
