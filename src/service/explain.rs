@@ -1,0 +1,209 @@
+//! Why somebody did, did not, or will get a message.
+//!
+//! Reads the ledger; the reasons in it are those the rules returned when they were asked. Only for an address that
+//! was never considered is the gate asked now, and the answer says so.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Failure, Services};
+use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
+use crate::domain::ledger::RecipientState;
+use crate::domain::post::{Post, PostState};
+use crate::domain::proof::SenderProof;
+use crate::domain::reason::{Reason, Rule};
+use crate::store::{BatchKey, RecipientRecord};
+
+/// One attempt, as JSON has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainedAttempt {
+    /// When the relay answered.
+    pub at: DateTime<Utc>,
+    /// What it answered.
+    pub reply: String,
+}
+
+/// One recipient, as JSON has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainedRecipient {
+    /// Envelope recipient.
+    pub address: String,
+    /// One of the six states.
+    pub state: &'static str,
+    /// Why, in words.
+    pub reason: String,
+    /// Key of the rule that spoke.
+    pub rule: &'static str,
+    /// Edition she gets, if the post has languages.
+    pub language: Option<String>,
+    /// The group by which she gets it.
+    pub group: String,
+    /// Oldest first.
+    pub attempts: Vec<ExplainedAttempt>,
+}
+
+/// The whole trail of a message.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Without angle brackets.
+    pub message_id: String,
+    /// Groups addressed, separated by commas.
+    pub group: String,
+    /// How it came in and what was decided, one line each, oldest first.
+    pub trail: Vec<String>,
+    /// Who was considered, or the one address that was asked for.
+    pub recipients: Vec<ExplainedRecipient>,
+}
+
+/// Explains a message for everybody who was considered, or for one address.
+///
+/// # Errors
+/// When no post has that Message-ID, or the store fails.
+pub async fn explain(services: &Services, message_id: &str, address: Option<&EmailAddress>) -> Result<Explanation, Failure> {
+    let message_id = message_id.trim().trim_start_matches('<').trim_end_matches('>');
+    let posts = posts_named(services, message_id).await?;
+    if posts.is_empty() {
+        return Err(Failure::NotFound(format!("no post with Message-ID <{message_id}> was accepted here; the mail server's log tells whether it was refused")));
+    }
+    let person = match address {
+        Some(address) => services.store.account_by_address(address).await?,
+        None => None,
+    };
+    let mut explanation = Explanation {
+        message_id: message_id.to_owned(),
+        group: {
+            let mut groups: Vec<String> = Vec::new();
+            for group in posts.iter().flat_map(|post| &post.groups).map(ToString::to_string) {
+                if !groups.contains(&group) {
+                    groups.push(group);
+                }
+            }
+            groups.join(",")
+        },
+        trail: posts.iter().flat_map(trail).collect(),
+        recipients: Vec::new(),
+    };
+    for post in &posts {
+        for number in 0..services.store.batch_count(post.id).await? {
+            for record in services.store.batch(BatchKey { post: post.id, number }).await? {
+                if address.is_none_or(|address| is_about(&record, address, person.as_ref())) {
+                    explanation.recipients.push(explained(post, record));
+                }
+            }
+        }
+    }
+    if let Some(address) = address
+        && explanation.recipients.is_empty()
+    {
+        explanation.recipients.push(unconsidered(services, &posts, address, person.as_ref()).await?);
+    }
+    Ok(explanation)
+}
+
+/// Posts of that Message-ID; an edition's own Message-ID (`stem.es@domain`) leads to its post.
+async fn posts_named(services: &Services, message_id: &str) -> Result<Vec<Post>, Failure> {
+    let posts = services.store.posts_by_message_id(message_id).await?;
+    if !posts.is_empty() {
+        return Ok(posts);
+    }
+    let Some((local, domain)) = message_id.split_once('@') else { return Ok(posts) };
+    match local.rsplit_once('.') {
+        Some((stem, language)) if language.len() == 2 => Ok(services.store.posts_by_message_id(&format!("{stem}@{domain}")).await?),
+        _ => Ok(posts),
+    }
+}
+
+fn is_about(record: &RecipientRecord, address: &EmailAddress, person: Option<&Account>) -> bool {
+    let same_address = record.planned.address.eq_ignore_ascii_case(address.as_str());
+    same_address || person.is_some_and(|person| record.planned.account == Some(person.id))
+}
+
+fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
+    let edition = post.editions.get(usize::from(record.planned.edition));
+    let reason = match record.state {
+        RecipientState::Failed | RecipientState::Bounced | RecipientState::Deferred => {
+            record.attempts.last().map_or_else(|| record.planned.reason.text(), |attempt| attempt.reply.clone())
+        }
+        RecipientState::Suppressed if record.planned.state != RecipientState::Suppressed => {
+            record.attempts.last().map_or_else(|| record.planned.reason.text(), |attempt| attempt.reply.clone())
+        }
+        _ => record.planned.reason.text(),
+    };
+    ExplainedRecipient {
+        rule: record.planned.reason.key(),
+        reason,
+        state: record.state.as_str(),
+        language: edition.and_then(|edition| edition.language).map(|language| language.to_string()),
+        group: post.groups.get(usize::from(record.planned.group)).or(post.groups.first()).map(ToString::to_string).unwrap_or_default(),
+        attempts: record.attempts.into_iter().map(|attempt| ExplainedAttempt { at: attempt.at, reply: attempt.reply }).collect(),
+        address: record.planned.address,
+    }
+}
+
+fn trail(post: &Post) -> Vec<String> {
+    let mut lines = Vec::new();
+    let arrival = &post.arrival;
+    if !arrival.listener.is_empty() {
+        lines.push(format!(
+            "{} taken by {} from {} ({}), reverse-path {}, trace {}",
+            post.received_at.format("%Y-%m-%d %H:%M:%S UTC"),
+            arrival.listener,
+            arrival.peer,
+            arrival.helo,
+            arrival.reverse_path,
+            arrival.trace
+        ));
+    }
+    match &post.sender {
+        Some(SenderProof::Proved { author, method }) => lines.push(format!("author {author}, proved by {}", method.as_str())),
+        Some(SenderProof::Unproved { author, tried }) => lines.push(format!("author {author}, not proved: {tried}")),
+        None => lines.push(format!("{} written by the service ({})", post.received_at.format("%Y-%m-%d %H:%M:%S UTC"), post.origin)),
+    }
+    lines.push(match &post.state {
+        PostState::Accepted => format!("post {}: accepted, goes out at {}", post.id, post.not_before.format("%Y-%m-%d %H:%M:%S UTC")),
+        PostState::Held(reason) | PostState::AwaitsAuthor(reason) => format!("post {}: {reason}", post.id),
+        PostState::Planned => format!("post {}: planned for {}", post.id, names(post)),
+        PostState::Done => format!("post {}: done for {}", post.id, names(post)),
+        PostState::Rejected(reason) | PostState::Discarded(reason) => format!("post {}: {}: {reason}", post.id, post.state.as_str()),
+        PostState::Withdrawn(at) => format!("post {}: withdrawn at {}", post.id, at.format("%Y-%m-%d %H:%M:%S UTC")),
+    });
+    lines
+}
+
+fn names(post: &Post) -> String {
+    post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The answer for an address that no plan mentions: the post's own state if it was never planned, else the gate's reason.
+async fn unconsidered(services: &Services, posts: &[Post], address: &EmailAddress, person: Option<&Account>) -> Result<ExplainedRecipient, Failure> {
+    let post = &posts[posts.len() - 1];
+    let group = &post.groups[0];
+    let mut state = RecipientState::Suppressed;
+    let reason = match (&post.state, person) {
+        (PostState::Held(reason) | PostState::AwaitsAuthor(reason) | PostState::Rejected(reason) | PostState::Discarded(reason), _) => reason.clone(),
+        (PostState::Withdrawn(at), _) => Reason::new(Rule::Withdrawn, [at.date_naive().to_string()]),
+        (_, None) => Reason::new(Rule::NoAccount, [address.to_string()]),
+        (post_state, Some(person)) => match services.store.subscription(group, person.id).await? {
+            None => Reason::new(Rule::NotSubscribed, [address.to_string(), group.to_string()]),
+            Some(subscription) => match subscription.state.reason() {
+                Some(reason) => reason.clone(),
+                None if *post_state == PostState::Accepted => {
+                    state = RecipientState::Planned;
+                    Reason::new(Rule::Subscriber, [group.to_string()])
+                }
+                // Subscribed after the plan was made.
+                None => Reason::new(Rule::NotSubscribed, [format!("{address} (since {})", subscription.since.date_naive()), group.to_string()]),
+            },
+        },
+    };
+    Ok(ExplainedRecipient {
+        address: address.to_string(),
+        state: state.as_str(),
+        rule: reason.key(),
+        reason: reason.text(),
+        language: None,
+        group: group.to_string(),
+        attempts: Vec::new(),
+    })
+}
