@@ -5,6 +5,10 @@
 
 pub mod relay;
 
+pub mod listener;
+pub mod proof;
+pub mod session;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
