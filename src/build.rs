@@ -20,10 +20,13 @@ fn main() -> io::Result<()> {
 fn write_man_pages(out: &Path) -> io::Result<()> {
     println!("cargo::rerun-if-changed=src/cli/arguments.rs");
     let folder = out.join("man");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
     fs::create_dir_all(&folder)?;
     clap_mangen::generate_to(arguments::Arguments::command(), &folder)?;
     let mut files: Vec<_> = fs::read_dir(&folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<_>>()?;
-    files.sort();
+    files.sort_by_key(|file| file.file_stem().map(std::ffi::OsStr::to_owned));
     let mut pages = Vec::new();
     for file in files {
         pages.extend(fs::read(file)?);

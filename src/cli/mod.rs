@@ -1,3 +1,5 @@
 //! The command line: read input, call one service, print the answer.
 
 pub mod arguments;
+pub mod control;
+pub mod report;
