@@ -2,4 +2,7 @@
 
 pub mod arguments;
 pub mod control;
+pub mod execute;
+pub mod explain;
+pub mod queue;
 pub mod report;

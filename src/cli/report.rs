@@ -88,6 +88,14 @@ impl Answer {
     }
 }
 
+/// The JSON of what a service answered.
+///
+/// # Errors
+/// Only for a map whose keys are no texts, which no report has.
+pub fn to_json(value: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::new(error, "report this as a defect of Enlace"))
+}
+
 /// Characters that could steer a terminal or turn text around: C0, DEL and C1 controls, bidirectional and zero-width marks.
 fn is_steering(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')

@@ -64,7 +64,9 @@ pub async fn explain(services: &Services, message_id: &str, address: Option<&Ema
     let message_id = message_id.trim().trim_start_matches('<').trim_end_matches('>');
     let posts = posts_named(services, message_id).await?;
     if posts.is_empty() {
-        return Err(Failure::NotFound(format!("no post with Message-ID <{message_id}> was accepted here; the mail server's log tells whether it was refused")));
+        return Err(Failure::NotFound(format!(
+            "no post with Message-ID <{message_id}> was accepted here; the mail server's log tells whether it was refused"
+        )));
     }
     let person = match address {
         Some(address) => services.store.account_by_address(address).await?,
@@ -176,12 +178,19 @@ fn names(post: &Post) -> String {
 }
 
 /// The answer for an address that no plan mentions: the post's own state if it was never planned, else the gate's reason.
-async fn unconsidered(services: &Services, posts: &[Post], address: &EmailAddress, person: Option<&Account>) -> Result<ExplainedRecipient, Failure> {
+async fn unconsidered(
+    services: &Services,
+    posts: &[Post],
+    address: &EmailAddress,
+    person: Option<&Account>,
+) -> Result<ExplainedRecipient, Failure> {
     let post = &posts[posts.len() - 1];
     let group = &post.groups[0];
     let mut state = RecipientState::Suppressed;
     let reason = match (&post.state, person) {
-        (PostState::Held(reason) | PostState::AwaitsAuthor(reason) | PostState::Rejected(reason) | PostState::Discarded(reason), _) => reason.clone(),
+        (PostState::Held(reason) | PostState::AwaitsAuthor(reason) | PostState::Rejected(reason) | PostState::Discarded(reason), _) => {
+            reason.clone()
+        }
         (PostState::Withdrawn(at), _) => Reason::new(Rule::Withdrawn, [at.date_naive().to_string()]),
         (_, None) => Reason::new(Rule::NoAccount, [address.to_string()]),
         (post_state, Some(person)) => match services.store.subscription(group, person.id).await? {
@@ -193,7 +202,9 @@ async fn unconsidered(services: &Services, posts: &[Post], address: &EmailAddres
                     Reason::new(Rule::Subscriber, [group.to_string()])
                 }
                 // Subscribed after the plan was made.
-                None => Reason::new(Rule::NotSubscribed, [format!("{address} (since {})", subscription.since.date_naive()), group.to_string()]),
+                None => {
+                    Reason::new(Rule::NotSubscribed, [format!("{address} (since {})", subscription.since.date_naive()), group.to_string()])
+                }
             },
         },
     };

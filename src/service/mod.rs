@@ -156,7 +156,13 @@ impl Services {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn audit(&self, actor: &Actor, act: &str, group: Option<&GroupCode>, detail: impl Into<String> + Send) -> Result<(), Failure> {
+    pub async fn audit(
+        &self,
+        actor: &Actor,
+        act: &str,
+        group: Option<&GroupCode>,
+        detail: impl Into<String> + Send,
+    ) -> Result<(), Failure> {
         let entry =
             AuditEntry { at: self.now(), actor: actor.name.clone(), act: act.to_owned(), group: group.cloned(), detail: detail.into() };
         Ok(self.store.append_audit(entry).await?)

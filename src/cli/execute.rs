@@ -1,0 +1,86 @@
+//! From a command to the service that carries it out: the one handler, with and without a daemon.
+//!
+//! Each noun has its own file, which reads the words, calls one service function and lays out the answer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clap::Parser;
+
+use super::arguments::{Arguments, Command};
+use super::control::{Handler, NamedFile, Progress, Request};
+use super::report::{Answer, Failure, Report};
+use super::{explain, queue};
+use crate::service::{self, Services};
+
+/// Carries requests out with the services of this process.
+pub struct Executor {
+    services: Arc<Services>,
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The use cases.
+    pub services: &'a Services,
+    /// Files that the command line names, already read.
+    pub files: &'a [NamedFile],
+    /// Told how far long work is.
+    pub progress: Progress<'a>,
+}
+
+impl Context<'_> {
+    /// The contents of a file that the command line names.
+    ///
+    /// # Errors
+    /// When the asker did not hand it over, which a client of this release always does.
+    pub fn file(&self, name: &std::path::Path) -> Result<&[u8], Failure> {
+        let name = name.to_string_lossy();
+        self.files
+            .iter()
+            .find(|file| file.name == name)
+            .map(|file| file.bytes.as_slice())
+            .ok_or_else(|| Failure::new(format!("{name} was not handed over"), "use the `enlace` of the same release as the daemon"))
+    }
+}
+
+impl Executor {
+    /// A handler over `services`.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+}
+
+#[async_trait]
+impl Handler for Executor {
+    async fn handle(&self, request: Request, progress: Progress<'_>) -> Answer {
+        match Arguments::try_parse_from(&request.words) {
+            Ok(arguments) => {
+                let context = Context { services: &self.services, files: &request.files, progress };
+                Answer::of(execute(&context, arguments.command).await, arguments.json)
+            }
+            Err(error) => Answer::of(Err(Failure::usage(error)), false),
+        }
+    }
+}
+
+/// Carries a command out.
+///
+/// # Errors
+/// When nothing was done: what was named does not exist, was wrong or refused, or the store failed.
+pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
+    match command {
+        Some(Command::Queue(command)) => queue::execute(context, command).await,
+        Some(Command::Explain(command)) => explain::execute(context, command).await,
+        _ => Err(Failure::usage("this command is not one for a running daemon")),
+    }
+}
+
+impl From<service::Failure> for Failure {
+    fn from(failure: service::Failure) -> Self {
+        let remedy = match &failure {
+            service::Failure::Store(_) => "`enlace check` looks at the store and the disk",
+            _ => "",
+        };
+        Self::new(failure, remedy)
+    }
+}
