@@ -6,3 +6,4 @@ pub mod execute;
 pub mod explain;
 pub mod queue;
 pub mod report;
+pub mod run;

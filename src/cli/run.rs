@@ -1,0 +1,272 @@
+//! From the words of the command line to what the process prints and how it ends.
+//!
+//! The named files are read here, by the person's own rights. Then the daemon is asked; without one, the store is
+//! opened in this process and the same handler runs. Not here: `serve` and `demo`, which live on the floor above.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clap::CommandFactory;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::arguments::{Account, Arguments, Command, Group, Member, Shell};
+use super::control::{self, Handler, NamedFile, REQUEST_OCTETS, Request, Step};
+use super::report::{Answer, Failure};
+
+/// The man pages, written by the build.
+pub const MAN_PAGES: &str = include_str!(concat!(env!("OUT_DIR"), "/enlace.1"));
+/// How long to wait for another process that has the store open and does not answer: a daemon that starts or stops, or a command.
+const STORE_FREE_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why the store was not opened.
+#[derive(Debug)]
+pub enum NotOpened {
+    /// Another process has it: worth asking again.
+    Busy(Failure),
+    /// It will not open by itself.
+    Broken(Failure),
+}
+
+/// Opens the store in this process.
+#[async_trait::async_trait]
+pub trait Opener: Send + Sync {
+    /// A handler over the opened store.
+    async fn open(&self) -> Result<Arc<dyn Handler>, NotOpened>;
+    /// Writes everything out, after the last command.
+    async fn close(&self) -> Result<(), Failure>;
+}
+
+/// Commands that need neither configuration nor store; `None` for all others.
+pub fn without_store(command: Option<&Command>) -> Option<Answer> {
+    let output = match command? {
+        Command::Man => MAN_PAGES.to_owned(),
+        Command::Completions { shell } => completions(*shell),
+        _ => return None,
+    };
+    Some(Answer { output, ..Answer::default() })
+}
+
+fn completions(shell: Shell) -> String {
+    use clap_complete::aot;
+    let shell = match shell {
+        Shell::Bash => aot::Shell::Bash,
+        Shell::Elvish => aot::Shell::Elvish,
+        Shell::Fish => aot::Shell::Fish,
+        Shell::Powershell => aot::Shell::PowerShell,
+        Shell::Zsh => aot::Shell::Zsh,
+    };
+    let mut text = Vec::new();
+    aot::generate(shell, &mut Arguments::command(), "enlace", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Carries a command out by the daemon of `data_dir`, or in this process.
+pub async fn carry_out(arguments: &Arguments, words: Vec<String>, data_dir: &Path, opener: &dyn Opener) -> Answer {
+    let files = match arguments.command.as_ref().map_or(Ok(Vec::new()), read_named_files) {
+        Ok(files) => files,
+        Err(failure) => return Answer::of(Err(failure), arguments.json),
+    };
+    let bar = Bar::default();
+    let answer = reach(Request { words, files }, data_dir, opener, &bar).await;
+    bar.clear();
+    answer.unwrap_or_else(|failure| Answer::of(Err(failure), arguments.json))
+}
+
+/// Asks daemon and store in turn until one of them is there.
+async fn reach(request: Request, data_dir: &Path, opener: &dyn Opener, bar: &Bar) -> Result<Answer, Failure> {
+    let progress = |step| bar.show(&step);
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = control::ask(data_dir, &request, &progress).await.map_err(|error| not_reached(data_dir, &error))? {
+            return Ok(answer);
+        }
+        match opener.open().await {
+            Ok(handler) => {
+                let answer = handler.handle(request, &progress).await;
+                drop(handler);
+                opener.close().await?;
+                return Ok(answer);
+            }
+            Err(NotOpened::Broken(failure)) => return Err(failure),
+            Err(NotOpened::Busy(failure)) if begun.elapsed() > STORE_FREE_WITHIN => return Err(failure),
+            // The other process is starting, stopping, or a command like this one; it tells nobody when it is ready.
+            Err(NotOpened::Busy(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+fn not_reached(data_dir: &Path, error: &io::Error) -> Failure {
+    let socket = data_dir.join(control::SOCKET);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::new(
+            format!("the daemon's control socket {} is not open to this user", socket.display()),
+            "run the command as the user of the daemon (`sudo -u enlace enlace …`)",
+        ),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Failure::new(
+            format!("the daemon at {} ended before it answered: {error}", socket.display()),
+            "look at its log, then run the command again: every command can be repeated",
+        ),
+        _ => Failure::new(format!("could not speak to the daemon at {}: {error}", socket.display()), "look at the daemon's log"),
+    }
+}
+
+/// The files that a command names, each read once and whole.
+fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
+    let mut named: Vec<PathBuf> = match command {
+        Command::Group(Group::Apply { file, .. })
+        | Command::Account(Account::Import { file, .. })
+        | Command::Member(Member::Import { file, .. }) => {
+            vec![file.clone()]
+        }
+        Command::Member(Member::Add { addresses, .. } | Member::Remove { addresses, .. } | Member::Set { addresses, .. }) => {
+            addresses.iter().filter(|address| *address == "-").map(PathBuf::from).collect()
+        }
+        _ => Vec::new(),
+    };
+    named.dedup();
+    let mut room = REQUEST_OCTETS - 64 * 1024;
+    let mut files = Vec::new();
+    for path in named {
+        let bytes = read_within(&path, room).map_err(|error| {
+            Failure::new(
+                format!("could not read {}: {error}", path.display()),
+                "name a file that exists and that you may read, or - for standard input",
+            )
+        })?;
+        room -= bytes.len();
+        files.push(NamedFile { name: path.to_string_lossy().into_owned(), bytes });
+    }
+    Ok(files)
+}
+
+fn read_within(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = most as u64 + 1;
+    if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() > most {
+        return Err(io::Error::other(format!("larger than {} MiB; split it", REQUEST_OCTETS / 1024 / 1024)));
+    }
+    Ok(bytes)
+}
+
+/// Writes an answer to standard output and standard error; the exit status is returned.
+///
+/// A reader that went away (`enlace … | head`) is no failure.
+pub fn print(answer: &Answer) -> u8 {
+    let written = io::stdout().lock().write_all(answer.output.as_bytes()).and_then(|()| io::stdout().flush());
+    let _ = io::stderr().lock().write_all(answer.errors.as_bytes());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: could not write to standard output: {error}");
+            answer.status.max(1)
+        }
+        _ => answer.status,
+    }
+}
+
+/// A bar on standard error, when that is a terminal and the work says how long it is.
+#[derive(Default)]
+struct Bar(Mutex<Option<ProgressBar>>);
+
+impl Bar {
+    fn show(&self, step: &Step) {
+        let Ok(mut bar) = self.0.lock() else { return };
+        let bar = bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(step.total).with_style(style)
+        });
+        bar.set_length(step.total);
+        bar.set_position(step.done);
+    }
+
+    fn clear(&self) {
+        if let Ok(Some(bar)) = self.0.lock().as_deref() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::control::Progress;
+
+    /// A store that is busy for a while.
+    struct Locked(Mutex<u32>);
+
+    struct Words;
+
+    #[async_trait::async_trait]
+    impl Handler for Words {
+        async fn handle(&self, request: Request, _: Progress<'_>) -> Answer {
+            let files: Vec<_> =
+                request.files.iter().map(|file| format!("{}={}", file.name, String::from_utf8_lossy(&file.bytes))).collect();
+            Answer { output: files.join(" "), ..Answer::default() }
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Opener for Locked {
+        async fn open(&self) -> Result<Arc<dyn Handler>, NotOpened> {
+            let mut left = self.0.lock().unwrap();
+            if *left == 0 {
+                return Ok(Arc::new(Words));
+            }
+            *left -= 1;
+            Err(NotOpened::Busy(Failure::new("locked", "")))
+        }
+
+        async fn close(&self) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    async fn run(words: &[&str], data_dir: &Path, busy: u32) -> Answer {
+        let words: Vec<_> = words.iter().map(ToString::to_string).collect();
+        let arguments = Arguments::try_parse_from(&words).unwrap();
+        carry_out(&arguments, words, data_dir, &Locked(Mutex::new(busy))).await
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Arguments::command().debug_assert();
+        assert!(MAN_PAGES.starts_with(".ie") && MAN_PAGES.contains("enlace-group-apply"), "{}", &MAN_PAGES[..200]);
+        assert!(completions(Shell::Bash).contains("explain"));
+    }
+
+    #[tokio::test]
+    async fn a_busy_store_is_waited_for_and_named_files_travel() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("groups.toml");
+        std::fs::write(&file, "x").unwrap();
+        let name = file.to_str().unwrap();
+        let answer = run(&["enlace", "group", "apply", name], folder.path(), 2).await;
+        assert_eq!(answer.output, format!("{name}=x"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_said_before_anything_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = run(&["enlace", "account", "import", "/nonexistent/a.csv"], folder.path(), 0).await;
+        assert_eq!(answer.status, 1);
+        assert!(answer.errors.starts_with("error: could not read /nonexistent/a.csv: "), "{}", answer.errors);
+    }
+
+    #[test]
+    fn one_octet_too_many_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "12345").unwrap();
+        assert_eq!(read_within(&file, 5).unwrap(), b"12345");
+        assert!(read_within(&file, 4).is_err());
+    }
+}
