@@ -179,6 +179,26 @@ rules! {
     LiaisonDigest "liaison-digest" 250 (2, 0, 0) "{0} takes the statements of {1} as a daily digest";
     /// A manager or author robot reply, not a list copy.
     RobotMail "robot-mail" 250 (2, 0, 0) "{0}";
+    /// The gate admits her.
+    Admitted "admitted" 250 (2, 0, 0) "{0} may subscribe to {1}";
+    /// A manager invited her.
+    Invited "invited" 250 (2, 0, 0) "{0} was invited to {1} by {2}";
+    /// A subscriber may post.
+    PosterSubscribed "poster-subscribed" 250 (2, 0, 0) "{0} is subscribed to {1}";
+    /// Manager of the group.
+    ManagerOf "manager-of" 250 (2, 0, 0) "{0} is manager of {1}";
+    /// Moderator of the group.
+    ModeratorOf "moderator-of" 250 (2, 0, 0) "{0} is moderator of {1}";
+    /// Secretariat of the group.
+    SecretariatOf "secretariat-of" 250 (2, 0, 0) "{0} is of the secretariat of {1}";
+    /// Runs the service.
+    OperatorOf "operator-of" 250 (2, 0, 0) "{0} runs the service";
+    /// Neither manager nor secretariat nor operator.
+    MayNotManage "may-not-manage" 550 (5, 7, 1) "{0} is neither manager nor secretariat of {1}, so may not do this";
+    /// Gets each post by itself, so no digest.
+    NotInDigest "not-in-digest" 250 (2, 0, 0) "{0} gets the posts of {1} one by one";
+    /// A manager declined the request.
+    RequestDeclined "request-declined" 550 (5, 7, 1) "the request of {0} for {1} was declined{2}";
 }
 
 impl Reason {
