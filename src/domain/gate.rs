@@ -329,4 +329,4 @@ fn if_proved(sender: &SenderProof, reason: Reason) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

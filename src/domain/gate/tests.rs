@@ -22,7 +22,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-24T10:00:00Z".parse().unwrap()
 }
 
-fn group(code: &str, kind: GroupKind) -> Group {
+pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
     Group {
         code: code.parse().unwrap(),
         kind,
@@ -48,7 +48,7 @@ fn group(code: &str, kind: GroupKind) -> Group {
     }
 }
 
-fn regional() -> Group {
+pub(in crate::domain) fn regional() -> Group {
     Group { parent: Some("SG12".parse().unwrap()), region: Some(Region::Americas), ..group("SG12RG-AMR", GroupKind::Regional) }
 }
 
@@ -65,7 +65,7 @@ fn ana() -> EmailAddress {
     "ana@example.org".parse().unwrap()
 }
 
-fn account(category: Category, country: &str) -> Account {
+pub(in crate::domain) fn account(category: Category, country: &str) -> Account {
     Account {
         id: AccountId(1),
         addresses: vec![ana(), "ana@second.example".parse().unwrap()],
@@ -84,7 +84,7 @@ fn account(category: Category, country: &str) -> Account {
     }
 }
 
-fn guest() -> Account {
+pub(in crate::domain) fn guest() -> Account {
     Account { kind: AccountKind::Guest, ..account(Category::None, "") }
 }
 
