@@ -15,6 +15,7 @@ pub mod id;
 pub mod language;
 pub mod ledger;
 pub mod liaison;
+pub mod meeting;
 pub mod post;
 pub mod proof;
 pub mod reason;

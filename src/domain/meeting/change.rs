@@ -1,0 +1,145 @@
+//! What changed between two versions of a meeting, for the banner of a change notice and for the history.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::meeting::{Meeting, Part};
+use super::span::Span;
+use crate::domain::language::Localized;
+
+/// A field of a meeting that readers are told about when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Title.
+    Title,
+    /// Dates and hours, with the zone.
+    Dates,
+    /// Venue, city, country.
+    Venue,
+    /// Host.
+    Host,
+    /// How to take part from afar.
+    Remote,
+    /// Where to register.
+    Registration,
+    /// Agenda.
+    Agenda,
+    /// Documents.
+    Documents,
+    /// Deadlines.
+    Deadlines,
+    /// Parts: workshop, training, sessions.
+    Parts,
+    /// Groups that hold it.
+    Groups,
+    /// Who may attend.
+    Audience,
+    /// Languages of interpretation.
+    Languages,
+    /// Tentative, announced, postponed, cancelled.
+    Status,
+    /// Contact.
+    Contact,
+}
+
+impl Field {
+    /// The key under which templates know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Dates => "dates",
+            Self::Venue => "venue",
+            Self::Host => "host",
+            Self::Remote => "remote",
+            Self::Registration => "registration",
+            Self::Agenda => "agenda",
+            Self::Documents => "documents",
+            Self::Deadlines => "deadlines",
+            Self::Parts => "parts",
+            Self::Groups => "groups",
+            Self::Audience => "audience",
+            Self::Languages => "languages",
+            Self::Status => "status",
+            Self::Contact => "contact",
+        }
+    }
+}
+
+/// One field before and after, in plain text without language: dates as `2027-04-06`, texts in English or what there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// Which.
+    pub field: Field,
+    /// What it was; empty if there was none.
+    pub before: String,
+    /// What it is; empty if there is none any more.
+    pub after: String,
+}
+
+/// One change of a published meeting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The sequence number that it gave the meeting (RFC 5545 section 3.8.7.4).
+    pub sequence: u32,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// By whom: an address, `command line`.
+    pub by: String,
+    /// What.
+    pub fields: Vec<FieldChange>,
+}
+
+/// The fields that differ; empty when a reader would see no difference.
+pub fn differences(old: &Meeting, new: &Meeting) -> Vec<FieldChange> {
+    let values = |m: &Meeting| {
+        [
+            (Field::Dates, format!("{}, {}", span_text(&m.span), m.zone)),
+            (Field::Status, m.status.as_str().to_owned()),
+            (Field::Title, all(&m.title)),
+            (Field::Venue, join(&[all(&m.venue), m.city.clone(), m.country.clone()])),
+            (Field::Host, all(&m.host)),
+            (Field::Remote, join(&[m.remote_url.clone(), all(&m.remote_notes)])),
+            (Field::Registration, m.registration_url.clone()),
+            (Field::Agenda, m.agenda_url.clone()),
+            (Field::Documents, m.documents_url.clone()),
+            (Field::Deadlines, m.deadlines.iter().map(|(k, d)| format!("{} {d}", k.as_str())).collect::<Vec<_>>().join(", ")),
+            (Field::Parts, m.parts.iter().map(part_text).collect::<Vec<_>>().join("; ")),
+            (Field::Groups, m.active_groups().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            (Field::Audience, m.audience.as_str().to_owned()),
+            (Field::Languages, m.languages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            (Field::Contact, m.contact.clone()),
+        ]
+    };
+    let (before, after) = (values(old), values(new));
+    let pairs = before.into_iter().zip(after);
+    pairs.filter(|(b, a)| b.1 != a.1).map(|((field, before), (_, after))| FieldChange { field, before, after }).collect()
+}
+
+/// A span in neutral form: `2027-04-06 09:30 - 2027-04-07 17:30`, `2027-04-06 - 2027-04-07`.
+pub fn span_text(span: &Span) -> String {
+    match span {
+        Span::Hours { start, end } => format!("{} - {}", start.format("%Y-%m-%d %H:%M"), end.format("%Y-%m-%d %H:%M")),
+        Span::Days { first, last } if first == last => first.to_string(),
+        Span::Days { first, last } => format!("{first} - {last}"),
+    }
+}
+
+fn part_text(part: &Part) -> String {
+    join(&[all(&part.title), span_text(&part.span), part.audience.as_str().to_owned(), all(&part.venue), part.remote_url.clone()])
+}
+
+fn all(text: &Localized<String>) -> String {
+    let mut texts: Vec<&str> = Vec::new();
+    let english_first = text.get(crate::domain::language::Language::ENGLISH).into_iter().chain(text.0.values());
+    for value in english_first {
+        if !texts.contains(&value.as_str()) {
+            texts.push(value);
+        }
+    }
+    texts.join(" / ")
+}
+
+fn join(parts: &[String]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+}

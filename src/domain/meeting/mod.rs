@@ -1,0 +1,22 @@
+//! Meetings: the record, its deadlines, and the plan of notices that follows from both.
+//!
+//! Pure like all of `domain`: the plan is a function of the meeting, the lead times, the group's settings,
+//! what was sent and now. Sending is `service::meeting`, the time to look is `schedule::notices`.
+//! Sources: ITU-T A.1 clauses 1.1 to 1.3 and 3, WTSA Resolution 1, real collective letters of regional groups.
+
+mod change;
+pub mod civil;
+mod duration;
+mod meeting;
+pub mod milestones;
+pub mod notices;
+mod span;
+
+pub use change::{Change, Field, FieldChange};
+pub use duration::Lead;
+pub use meeting::{
+    Attachment, Letter, MAX_CHANGES, MAX_PARTS, Meeting, MeetingAudience, MeetingId, MeetingKind, MeetingStatus, Moved, Part, Report,
+};
+pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes};
+pub use notices::{Notice, NoticeKey, NoticeKind, NoticeState, Settings, Skip, To};
+pub use span::Span;
