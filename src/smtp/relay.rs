@@ -1,11 +1,19 @@
 //! The client towards the relay: hands over messages and tells, recipient by recipient, what the relay said.
 //!
 //! A [`Relay`] opens sessions, a [`RelaySession`] carries one transaction after the other. Three of them: SMTP
-//! (`smtp`), a folder (`directory`), and a scripted one for tests (`scripted`). Sources: RFC 5321, 2920
+//! (`connect`, `courier`), a folder (`directory`), and one for tests (`scripted`). Sources: RFC 5321, 2920
 //! (PIPELINING), 6152, 6531, 1870, 3207, 4954.
 //! Not here: when to try again (`domain::ledger`), what a copy looks like (`mail::compose`).
 //! The surprise: the final dot waits for a [`Clearance`], so that the outcome of the transaction before is on disk
 //! while the envelope of this one is already on its way.
+
+mod connect;
+mod courier;
+mod directory;
+mod features;
+mod reply;
+pub mod scripted;
+mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +21,9 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::connect::{RelayOptions, RelayTls, SmtpRelay};
+pub use self::courier::Timeouts;
+pub use self::directory::DirectoryRelay;
 use crate::domain::ledger::RelayAnswer;
 
 /// One message to hand over.
