@@ -4,5 +4,7 @@
 //! Pure like the whole floor: reading a mail is `mail::statement`'s business, keeping the record the service's.
 
 pub mod event;
+pub mod labels;
+pub mod plain;
 pub mod statement;
 pub mod view;
