@@ -1,0 +1,3 @@
+//! A mail with a liaison statement, read: each field with where it was found.
+
+pub mod dates;

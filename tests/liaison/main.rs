@@ -1,0 +1,4 @@
+//! Liaison statements from mail to record: a corpus that these tests write themselves, and what hostile files do.
+
+mod document;
+mod docx;
