@@ -10,6 +10,7 @@ pub mod compose;
 pub mod content;
 pub mod docx;
 pub mod field;
+mod footer;
 pub mod headers;
 pub mod message;
 pub mod statement;
