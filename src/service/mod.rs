@@ -10,9 +10,10 @@ pub mod queue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::address::EmailAddress;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::reason::Reason;
@@ -102,16 +103,26 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Clock,
+    /// Settings, read once at the start.
+    pub config: Arc<Config>,
     groups: RwLock<Arc<GroupTable>>,
 }
 
 impl Services {
-    /// Puts the parts together and reads the groups.
+    /// Puts the parts together with the built-in settings and reads the groups; for tests and rehearsals.
     ///
     /// # Errors
     /// When the groups cannot be read.
     pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self, Failure> {
-        let services = Self { store, clock, groups: RwLock::default() };
+        Self::with_config(store, clock, Arc::default()).await
+    }
+
+    /// Puts the parts together and reads the groups.
+    ///
+    /// # Errors
+    /// When the groups cannot be read.
+    pub async fn with_config(store: Arc<dyn Store>, clock: Clock, config: Arc<Config>) -> Result<Self, Failure> {
+        let services = Self { store, clock, config, groups: RwLock::default() };
         services.reload_groups().await?;
         Ok(services)
     }
@@ -145,6 +156,11 @@ impl Services {
     /// Time, for records.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// The date in the service's zone: accounts and invitations end at midnight there.
+    pub fn today(&self) -> NaiveDate {
+        self.now().with_timezone(&self.config.service.timezone).date_naive()
     }
 
     /// A random number for identifiers and jitter.

@@ -1,0 +1,68 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::Secret;
+
+/// `[directory]`: where accounts come from. The built-in one (`enlace account import`) is always there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Directory {
+    /// Removals in one synchronisation beyond this part of the accounts, in percent, need `--force`.
+    pub removal_brake: u8,
+    /// An LDAP server, synchronised by `schedule.directory_sync`.
+    pub ldap: Option<Ldap>,
+}
+
+/// `[directory.ldap]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ldap {
+    /// `ldaps://host` or `ldap://host`.
+    pub url: String,
+    /// Use STARTTLS with `ldap://`.
+    #[serde(default)]
+    pub starttls: bool,
+    /// Who asks.
+    pub bind_dn: String,
+    /// With this password; an empty one is refused (RFC 4513 section 5.1.2).
+    pub password: Option<Secret>,
+    /// A file that holds `password`.
+    pub password_file: Option<PathBuf>,
+    /// Where people are looked for.
+    pub base: String,
+    /// Which of them.
+    #[serde(default = "everybody")]
+    pub filter: String,
+    /// Which attribute holds which column of `enlace account import`, such as `email = "mail"`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// `[oidc]`: sign-in through an OpenID Connect provider.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// The provider; its configuration is read at `ISSUER/.well-known/openid-configuration`.
+    pub issuer: String,
+    /// Our name there.
+    pub client_id: String,
+    /// Our secret there.
+    pub client_secret: Option<Secret>,
+    /// A file that holds `client_secret`.
+    pub client_secret_file: Option<PathBuf>,
+    /// Which claim holds which column of `enlace account import`, such as `email = "email"`.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+}
+
+fn everybody() -> String {
+    "(objectClass=person)".into()
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { removal_brake: 10, ldap: None }
+    }
+}

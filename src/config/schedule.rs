@@ -1,0 +1,34 @@
+use serde::Deserialize;
+
+use super::Cron;
+
+/// `[schedule]`: recurring jobs, on the clock of `service.timezone`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Digests go out.
+    pub digest: Cron,
+    /// Reminders of deadlines go out.
+    pub deadlines: Cron,
+    /// The directory is read again.
+    pub directory_sync: Cron,
+    /// Managers are asked to look through their subscribers.
+    pub roster_review: Cron,
+    /// Accounts and invitations end.
+    pub expiry: Cron,
+    /// What is older than `[retention]` says is removed.
+    pub retention: Cron,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            digest: Cron::known("0 0 7 * * *"),
+            deadlines: Cron::known("0 0 8 * * *"),
+            directory_sync: Cron::known("0 15 * * * *"),
+            roster_review: Cron::known("0 0 8 1 1 *"),
+            expiry: Cron::known("0 0 0 * * *"),
+            retention: Cron::known("0 30 3 * * *"),
+        }
+    }
+}
