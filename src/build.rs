@@ -13,7 +13,8 @@ mod arguments;
 fn main() -> io::Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     println!("cargo::rerun-if-changed=src/build.rs");
-    write_man_pages(&out)
+    write_man_pages(&out)?;
+    write_web_files(&out)
 }
 
 /// One file with a page for `enlace` and one for each of its commands, which `enlace man` prints.
@@ -32,4 +33,28 @@ fn write_man_pages(out: &Path) -> io::Result<()> {
         pages.extend(fs::read(file)?);
     }
     fs::write(out.join("enlace.1"), pages)
+}
+
+/// The templates and words of the web pages as one table, so that a new language needs no change of a Rust file.
+fn write_web_files(out: &Path) -> io::Result<()> {
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?).join("templates");
+    println!("cargo::rerun-if-changed=templates");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join("web"))? {
+        files.push(entry?.path());
+    }
+    for entry in fs::read_dir(&root)? {
+        let words = entry?.path().join("web/words.toml");
+        if words.exists() {
+            files.push(words);
+        }
+    }
+    files.sort();
+    let mut table =
+        String::from("/// Name under `templates` and contents of each file of the pages.\nconst WEB_FILES: &[(&str, &str)] = &[\n");
+    for file in files {
+        let name = file.strip_prefix(&root).map_err(io::Error::other)?;
+        table += &format!("    ({:?}, include_str!({:?})),\n", name.display().to_string(), file);
+    }
+    fs::write(out.join("web_files.rs"), table + "];\n")
 }

@@ -1,0 +1,73 @@
+//! What every answer carries, and pages for what went wrong.
+//!
+//! Content-Security-Policy: nothing runs, nothing is fetched but our style sheet, nothing frames us. No referrer is
+//! sent, because a token may stand in the address (RFC 8058 links). A panic in a page is answered with 500 and logged.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::{Asked, Site};
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Runs the page, replaces a bare error by a page in the reader's language, and adds the headers.
+pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let asked = Asked::of(&parts);
+    let head_only = parts.method == Method::HEAD;
+    let mut response = match AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::error!("A page panicked");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    };
+    let status = response.status();
+    if (status.is_client_error() || status.is_server_error()) && is_bare(&response) {
+        let allow = response.headers().get(axum::http::header::ALLOW).cloned();
+        response = site.problem(status.as_u16(), asked.language(&site, &[]), &asked.path);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(axum::http::header::ALLOW, allow);
+        }
+        if head_only {
+            *response.body_mut() = axum::body::Body::empty();
+        }
+    }
+    add_headers(response.headers_mut(), site.settings.https);
+    response
+}
+
+/// An error that no page was made for: the extractors' and the router's own answers.
+fn is_bare(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let ours = response.status() == StatusCode::SERVICE_UNAVAILABLE && kind.starts_with("text/plain");
+    !kind.starts_with("text/html") && !ours
+}
+
+fn add_headers(headers: &mut HeaderMap, https: bool) {
+    let fixed = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,147 @@
+//! `/`: the groups. `/groups/CODE`: what a group is and how to join it.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use crate::domain::group::{Group, GroupCode, GroupKind, GuestPolicy, SubscriptionPolicy};
+use crate::domain::language::Language;
+use crate::service::GroupTable;
+use crate::web::{Asked, Site};
+
+/// A group as a list shows it.
+#[derive(Serialize)]
+struct Card<'a> {
+    code: &'a str,
+    name: &'a str,
+    name_lang: &'a str,
+    kind: &'static str,
+    region: Option<&'static str>,
+    parent: Option<&'a str>,
+    language_names: Vec<String>,
+    retired: bool,
+}
+
+/// A parent group with its regional groups, or those without a parent.
+#[derive(Serialize)]
+struct Family<'a> {
+    head: Option<Card<'a>>,
+    members: Vec<Card<'a>>,
+}
+
+fn card<'a>(site: &Site, group: &'a Group, language: Language) -> Card<'a> {
+    let wanted = [language];
+    let name = group.name.best(&wanted).map_or(group.code.as_str(), String::as_str);
+    let name_lang = group.name.0.iter().find(|(_, text)| text.as_str() == name).map_or("en", |(language, _)| language.as_str());
+    Card {
+        code: group.code.as_str(),
+        name,
+        name_lang,
+        kind: kind(group.kind),
+        region: group.region.map(crate::domain::group::Region::as_str),
+        parent: group.parent.as_ref().map(GroupCode::as_str),
+        language_names: group.languages.iter().map(|language| name_of(site, *language)).collect(),
+        retired: group.retired,
+    }
+}
+
+/// A language in its own words, or its code where there are no pages in it.
+fn name_of(site: &Site, language: Language) -> String {
+    if site.pages.languages().any(|offered| offered == language) {
+        site.pages.word(language, "language-name", &[])
+    } else {
+        language.to_string()
+    }
+}
+
+fn kind(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Regional => "regional",
+        GroupKind::Study => "study",
+        GroupKind::Advisory => "advisory",
+        GroupKind::Other => "other",
+        GroupKind::External => "external",
+    }
+}
+
+fn subscription(policy: SubscriptionPolicy) -> &'static str {
+    match policy {
+        SubscriptionPolicy::Open => "open",
+        SubscriptionPolicy::Approve => "approve",
+        SubscriptionPolicy::Invite => "invite",
+        SubscriptionPolicy::Closed => "closed",
+    }
+}
+
+fn guests(policy: GuestPolicy) -> &'static str {
+    match policy {
+        GuestPolicy::None => "none",
+        GuestPolicy::Invited => "invited",
+        GuestPolicy::Approve => "approve",
+        GuestPolicy::Open => "open",
+    }
+}
+
+/// `SG2` before `SG12`: digits count as numbers.
+fn natural(code: &str) -> (String, u64, String) {
+    let start = code.find(|c: char| c.is_ascii_digit()).unwrap_or(code.len());
+    let end = code[start..].find(|c: char| !c.is_ascii_digit()).map_or(code.len(), |at| start + at);
+    (code[..start].to_owned(), code[start..end].parse().unwrap_or(0), code[end..].to_owned())
+}
+
+/// `/`
+pub async fn list(State(site): State<Site>, asked: Asked) -> Response {
+    let language = asked.language(&site, &[]);
+    let table = site.services.groups();
+    let families = families(&site, &table, language);
+    let title = site.pages.word(language, "groups", &[]);
+    site.page("groups.html", language, &asked.path, &title, context! { families => Value::from(Serde(&families)) })
+}
+
+fn families<'a>(site: &Site, table: &'a GroupTable, language: Language) -> Vec<Family<'a>> {
+    let mut by_head: BTreeMap<(bool, (String, u64, String)), Family<'a>> = BTreeMap::new();
+    let is_head = |group: &Group| matches!(group.kind, GroupKind::Study | GroupKind::Advisory);
+    for group in table.iter().filter(|group| !group.retired && group.kind != GroupKind::External) {
+        let own = is_head(group).then_some(&group.code);
+        let head =
+            own.or(group.parent.as_ref().filter(|parent| table.get(parent).is_some_and(|parent| is_head(parent) && !parent.retired)));
+        let key = head.map_or((true, natural("")), |code| (false, natural(code.as_str())));
+        let family = by_head.entry(key).or_insert(Family { head: None, members: Vec::new() });
+        if own.is_some() { family.head = Some(card(site, group, language)) } else { family.members.push(card(site, group, language)) }
+    }
+    for family in by_head.values_mut() {
+        family.members.sort_by_key(|card| natural(card.code));
+    }
+    by_head.into_values().collect()
+}
+
+/// `/groups/CODE`
+pub async fn show(State(site): State<Site>, Path(code): Path<String>, asked: Asked) -> Response {
+    let language = asked.language(&site, &[]);
+    let table = site.services.groups();
+    let Some(group) = code.parse::<GroupCode>().ok().and_then(|code| table.get(&code).cloned()) else {
+        return site.problem(404, language, &asked.path);
+    };
+    let mut regional: Vec<_> = table
+        .iter()
+        .filter(|other| other.parent.as_ref() == Some(&group.code) && !other.retired && group.kind != GroupKind::Regional)
+        .map(|other| card(&site, other, language))
+        .collect();
+    regional.sort_by_key(|card| natural(card.code));
+    let content = context! {
+        group => Value::from(Serde(card(&site, &group, language))),
+        parent_known => group.parent.as_ref().is_some_and(|parent| table.get(parent).is_some()),
+        list => Some(group.list.as_str()).filter(|list| !list.is_empty()),
+        contact => group.contact.as_ref().map(ToString::to_string),
+        domain => site.settings.domain.as_str(),
+        subscription => subscription(group.subscription),
+        guests => guests(group.guests),
+        sg3 => group.is_sg3(),
+        regional => Value::from(Serde(&regional)),
+    };
+    site.page("group.html", language, &asked.path, group.code.as_str(), content)
+}

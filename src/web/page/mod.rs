@@ -1,0 +1,3 @@
+//! One file a noun: what a page shows.
+
+pub mod group;
