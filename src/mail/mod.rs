@@ -5,6 +5,7 @@
 //! whoever needs the parsed tree asks [`content::parse`] for it and nothing else.
 
 pub mod author;
+pub mod calendar;
 pub mod command;
 pub mod compose;
 pub mod content;

@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, differences};
+use super::entries::{Gone, gone};
 use super::milestones::{DeadlineKind, LeadTimes};
 use super::span::Span;
 use crate::domain::group::GroupCode;
@@ -301,6 +302,8 @@ pub struct Meeting {
     pub moved: BTreeMap<Option<DeadlineKind>, Moved>,
     /// Published changes, oldest first.
     pub history: Vec<Change>,
+    /// Calendar entries that a change removed.
+    pub gone: Vec<Gone>,
 }
 
 impl Meeting {
@@ -367,6 +370,7 @@ impl Meeting {
         wanted.sequence = self.sequence;
         wanted.moved.clone_from(&self.moved);
         wanted.history.clone_from(&self.history);
+        wanted.gone.clone_from(&self.gone);
         wanted.report = wanted.report.or_else(|| self.report.clone());
         if wanted.letter.as_ref().is_some_and(|letter| letter.file.is_none()) {
             let kept = self.letter.as_ref().and_then(|letter| letter.file.clone());
@@ -420,6 +424,7 @@ impl Meeting {
                 next.status = MeetingStatus::Updated;
             }
             note_moves(self, &mut next, lead_times, now);
+            next.gone = gone(self, &next, lead_times);
             next.history.push(Change { sequence: next.sequence, at: now, by: by.to_owned(), fields: fields.clone() });
             if next.history.len() > MAX_CHANGES {
                 next.history.remove(0);

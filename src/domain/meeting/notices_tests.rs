@@ -42,6 +42,7 @@ pub(crate) fn meeting() -> Meeting {
         announced_at: None,
         moved: BTreeMap::new(),
         history: Vec::new(),
+        gone: Vec::new(),
     }
 }
 

@@ -1,0 +1,4 @@
+//! Meetings from outside: calendar objects before other readers, and two simulated years of notices.
+
+mod calendar;
+mod given;
