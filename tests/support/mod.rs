@@ -1,0 +1,5 @@
+//! What the tests from outside share.
+#![allow(dead_code, missing_docs, clippy::pedantic)]
+
+pub mod client;
+pub mod daemon;
