@@ -1,0 +1,9 @@
+//! The binary from outside, from SMTP to the copies.
+#![allow(missing_docs, clippy::pedantic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod post;
+mod unsubscribe;

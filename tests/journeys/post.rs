@@ -1,0 +1,201 @@
+//! The way of a post: in by LMTP or SMTP, judged before the answer, copies out, explained.
+
+use super::support::client::{lmtp, proved, smtp, unproved};
+use super::support::daemon::{Daemon, Setup, wait_for};
+
+const LIST: &str = "sg12rg-amr@lists.example.org";
+
+fn with_members(setup: &Setup) -> Daemon {
+    let daemon = Daemon::start(setup);
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org", "ben@example.org", "caro@example.org"]);
+    daemon
+}
+
+fn sent(daemon: &Daemon, message_id: &str) -> usize {
+    let explained = daemon.cli(&["--json", "explain", message_id]);
+    if !explained.status.success() {
+        return 0;
+    }
+    let explained: serde_json::Value = serde_json::from_slice(&explained.stdout).unwrap();
+    explained["recipients"].as_array().unwrap().iter().filter(|r| r["state"] == "sent").count()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_proved_post_reaches_each_subscriber_once_and_is_explained() {
+    let daemon = with_members(&Setup::default());
+    let body = "Estimados colegas:\r\n\r\n.una línea con punto\r\n\tfin";
+    let message = proved("ana@example.org", LIST, "Hola a todos", "post1@example.org", body);
+    let answers = lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &message);
+    assert_eq!(answers[0].code, 250, "{answers:?}");
+    wait_for("three copies", || (sent(&daemon, "post1@example.org") == 3).then_some(()));
+
+    let copies = daemon.outbox();
+    assert_eq!(copies.len(), 3);
+    let original_body = &message[message.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4..];
+    for copy in &copies {
+        let split = copy.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        assert_eq!(&copy[split..], original_body, "the body is passed on byte for byte");
+        let header = text(&copy[..split]);
+        for field in [
+            "List-Id: ",
+            "List-Help: ",
+            "List-Owner: <mailto:sg12rg-amr-owner@lists.example.org>",
+            "List-Post: <mailto:sg12rg-amr@lists.example.org>",
+            "List-Subscribe: ",
+            "List-Unsubscribe: <http://127.0.0.1:8025/u/",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+            "List-Archive: ",
+            "Archived-At: ",
+            "Precedence: list",
+            "X-Enlace-Ref: ",
+            "Message-ID: <post1@example.org>",
+            "From: <ana@example.org>",
+        ] {
+            assert!(header.contains(field), "{field} is missing in\n{header}");
+        }
+        assert!(!header.contains("Auto-Submitted"), "the author wrote it, not a robot");
+    }
+
+    let explained = daemon.json(&["explain", "<post1@example.org>", "gus@example.net"]);
+    assert_eq!(explained["recipients"][0]["state"], "suppressed");
+    assert!(explained["recipients"][0]["reason"].as_str().unwrap().contains("not subscribed"));
+    let explained = daemon.json(&["explain", "post1@example.org", "caro@example.org"]);
+    assert_eq!(explained["group"], "SG12RG-AMR");
+    assert_eq!(explained["recipients"].as_array().unwrap().len(), 1);
+    assert_eq!(explained["recipients"][0]["state"], "sent");
+    assert!(!explained["recipients"][0]["attempts"][0]["reply"].as_str().unwrap().is_empty());
+    let queue = daemon.json(&["queue", "list"]);
+    assert_eq!((queue["planned"].as_u64(), queue["sent"].as_u64()), (Some(0), Some(3)));
+}
+
+#[test]
+fn who_is_not_subscribed_is_refused_in_the_session_with_a_plain_reason() {
+    let daemon = with_members(&Setup::default());
+    let message = proved("zoe@example.com", LIST, "Hello", "no1@example.com", "Hello");
+    for answer in [
+        lmtp(daemon.address("lmtp"), "zoe@example.com", &[LIST], &message)[0].clone(),
+        smtp(daemon.address("smtp"), "zoe@example.com", &[LIST], &message),
+    ] {
+        assert_eq!(answer.code, 550, "{answer:?}");
+        assert!(answer.text.contains("5.7.1 zoe@example.com is not subscribed to SG12RG-AMR"), "{answer:?}");
+    }
+    let unknown = lmtp(daemon.address("lmtp"), "ana@example.org", &["nobody@lists.example.org"], &message);
+    assert_eq!(unknown[0].code, 550);
+    assert!(unknown[0].text.starts_with("5.1.1"), "{unknown:?}");
+    assert!(daemon.outbox().is_empty(), "a refusal is never followed by a mail");
+}
+
+#[test]
+fn an_unproved_post_is_held_and_its_owner_is_asked_once() {
+    let daemon = with_members(&Setup::default());
+    let message = unproved("ana@example.org", LIST, "Sin firma", "held1@example.org", "texto");
+    let answers = lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &message);
+    assert_eq!(answers[0].code, 250, "{answers:?}");
+    let question = wait_for("the question", || daemon.outbox().into_iter().map(|copy| text(&copy)).find(|copy| copy.contains("-confirm+")));
+    let hold = daemon.json(&["hold", "list"]);
+    assert_eq!(hold.as_array().unwrap().len(), 1);
+    assert_eq!(hold[0]["from"], "ana@example.org");
+    assert_eq!(sent(&daemon, "held1@example.org"), 0);
+
+    let start = question.find("sg12rg-amr-confirm+").unwrap();
+    let reply_to: String = question[start..].chars().take_while(|c| *c != '>' && !c.is_whitespace()).collect();
+    let robot = "From: <ana@example.org>\r\nSubject: Away\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <vacation@example.org>\r\n\r\nI am away\r\n";
+    let refused = lmtp(daemon.address("lmtp"), "ana@example.org", &[&reply_to], robot.as_bytes());
+    assert_ne!(refused[0].code, 250, "an automatic reply confirms nothing");
+    assert_eq!(daemon.json(&["hold", "list"]).as_array().unwrap().len(), 1);
+
+    let yes = unproved("ana@example.org", &reply_to, "Re: question", "yes1@example.org", "yes");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[&reply_to], &yes)[0].code, 250);
+    wait_for("three copies", || (sent(&daemon, "held1@example.org") == 3).then_some(()));
+    let again = lmtp(daemon.address("lmtp"), "ana@example.org", &[&reply_to], &yes);
+    assert_ne!(again[0].code, 250, "a token works once: {again:?}");
+}
+
+#[test]
+fn a_message_injected_twice_is_one_post() {
+    let daemon = with_members(&Setup::default());
+    let message = proved("ben@example.org", LIST, "Twice", "twice@example.org", "once");
+    for _ in 0..3 {
+        assert_eq!(lmtp(daemon.address("lmtp"), "ben@example.org", &[LIST], &message)[0].code, 250);
+    }
+    wait_for("three copies", || (sent(&daemon, "twice@example.org") == 3).then_some(()));
+    assert_eq!(daemon.outbox().len(), 3);
+}
+
+#[test]
+fn one_person_in_two_addressed_groups_gets_one_copy() {
+    let daemon = with_members(&Setup::default());
+    daemon.cli_ok(&["member", "add", "SG12", "ana@example.org", "ben@example.org", "zoe@example.com"]);
+    let both = "sg12@lists.example.org, sg12rg-amr@lists.example.org";
+    let message = proved("ana@example.org", both, "Both", "both@example.org", "text");
+    let answers = lmtp(daemon.address("lmtp"), "ana@example.org", &["sg12@lists.example.org", LIST], &message);
+    assert!(answers.iter().all(|answer| answer.code == 250), "{answers:?}");
+    wait_for("four people", || (sent(&daemon, "both@example.org") == 4).then_some(()));
+    assert_eq!(daemon.outbox().len(), 4);
+    // The same in two transactions, as a mail server may do it.
+    let message = proved("ana@example.org", both, "Both", "both2@example.org", "text");
+    for list in ["sg12@lists.example.org", LIST] {
+        assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[list], &message)[0].code, 250);
+        wait_for("planned", || (daemon.json(&["queue", "list"])["planned"] == 0).then_some(()));
+    }
+    wait_for("four people", || (sent(&daemon, "both2@example.org") == 4).then_some(()));
+    assert_eq!(daemon.outbox().len(), 8);
+    let explained = daemon.json(&["explain", "both2@example.org", "ben@example.org"]);
+    let states: Vec<_> = explained["recipients"].as_array().unwrap().iter().map(|r| r["state"].as_str().unwrap()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "sent").count(), 1, "{explained}");
+    assert!(explained.to_string().contains("gets it by SG12"), "{explained}");
+}
+
+#[test]
+fn only_managers_and_the_secretariat_announce() {
+    let daemon = with_members(&Setup::default());
+    let to = "sg12rg-amr-announce@lists.example.org";
+    let from_member = proved("ben@example.org", to, "Mine", "ann1@example.org", "x");
+    let answer = &lmtp(daemon.address("lmtp"), "ben@example.org", &[to], &from_member)[0];
+    assert_eq!(answer.code, 550, "{answer:?}");
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "caro@example.org", "--role", "manager"]);
+    for (from, id) in [("caro@example.org", "ann2@example.org"), ("tsb@itu.example", "ann3@example.org")] {
+        let message = proved(from, to, "Circular", id, "x");
+        let answer = &lmtp(daemon.address("lmtp"), from, &[to], &message)[0];
+        assert_eq!(answer.code, 250, "{answer:?}");
+        wait_for("three copies", || (sent(&daemon, id) == 3).then_some(()));
+    }
+    let header = text(daemon.outbox().last().unwrap());
+    assert!(header.contains("List-Post: <mailto:sg12rg-amr@") || header.contains("List-Post: NO"), "{header}");
+}
+
+#[test]
+fn a_suspended_account_neither_posts_nor_receives_until_it_is_back() {
+    let daemon = with_members(&Setup::default());
+    daemon.cli_ok(&["account", "suspend", "ben@example.org"]);
+    let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
+    let ben = members.as_array().unwrap().iter().find(|m| m["address"] == "ben@example.org").unwrap().clone();
+    assert_eq!(ben["state"], "suspended");
+    assert!(!ben["reason"].as_str().unwrap().is_empty());
+    let message = proved("ben@example.org", LIST, "x", "s1@example.org", "x");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ben@example.org", &[LIST], &message)[0].code, 550);
+    let message = proved("ana@example.org", LIST, "x", "s2@example.org", "x");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &message)[0].code, 250);
+    wait_for("two copies", || (sent(&daemon, "s2@example.org") == 2).then_some(()));
+    let explained = daemon.json(&["explain", "s2@example.org", "ben@example.org"]);
+    assert_eq!(explained["recipients"][0]["state"], "suppressed");
+    assert!(explained["recipients"][0]["reason"].as_str().unwrap().contains("suspended"), "{explained}");
+    daemon.cli_ok(&["account", "set", "ben@example.org", "standing=active"]);
+    let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
+    assert!(members.as_array().unwrap().iter().any(|m| m["address"] == "ben@example.org" && m["state"] == "active"));
+}
+
+#[test]
+fn sigterm_ends_in_order_and_nothing_is_lost() {
+    let mut daemon = with_members(&Setup::default());
+    let message = proved("ana@example.org", LIST, "x", "term@example.org", "x");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &message)[0].code, 250);
+    assert_eq!(daemon.stop(), Some(0));
+    daemon.run();
+    wait_for("three copies", || (sent(&daemon, "term@example.org") == 3).then_some(()));
+    assert_eq!(daemon.outbox().len(), 3, "nobody gets a second copy after an orderly end");
+}
