@@ -1,1 +1,1 @@
-//! (in work)
+//! A mail came.

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod audience;
+pub mod bounce;
 pub mod country;
 pub mod destination;
 pub mod gate;

@@ -14,6 +14,7 @@ pub mod field;
 mod footer;
 pub mod headers;
 pub mod message;
+pub mod report;
 pub mod statement;
 pub mod token;
 pub mod write;

@@ -5,7 +5,10 @@
 //! store rings the bell.
 
 pub mod explain;
+pub mod moderate;
+pub mod post;
 pub mod queue;
+pub mod robot;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -14,10 +17,16 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
+use crate::domain::destination::{Destination, Lists};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::reason::Reason;
+use crate::domain::subscription::{Role, Subscription};
+use crate::mail::compose;
+use crate::mail::token::{Keys, SECRET_OCTETS};
 use crate::store::{AuditEntry, Store, StoreError};
+use crate::text::{TextError, Texts};
 
 /// Who does something, for the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,29 +65,32 @@ pub enum Failure {
     /// A rule refused.
     #[error("{0}")]
     Refused(Reason),
+    /// A template failed; names it.
+    #[error("{0}")]
+    Text(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TextError> for Failure {
+    fn from(error: TextError) -> Self {
+        Self::Text(error.to_string())
+    }
 }
 
 /// All groups, read once and replaced whole when one changes.
 #[derive(Debug, Clone, Default)]
 pub struct GroupTable {
     by_code: BTreeMap<GroupCode, Arc<Group>>,
-    by_list: BTreeMap<String, Arc<Group>>,
+    lists: Lists,
 }
 
 impl GroupTable {
-    /// The table of `groups`.
-    pub fn new(groups: Vec<Group>) -> Self {
-        let mut table = Self::default();
-        for group in groups.into_iter().map(Arc::new) {
-            if !group.list.is_empty() {
-                table.by_list.insert(group.list.clone(), Arc::clone(&group));
-            }
-            table.by_code.insert(group.code.clone(), group);
-        }
-        table
+    /// The table of `groups` with their addresses in `domain`.
+    pub fn new(domain: &str, groups: Vec<Group>) -> Self {
+        let lists = Lists::new(domain, &groups);
+        Self { by_code: groups.into_iter().map(|group| (group.code.clone(), Arc::new(group))).collect(), lists }
     }
 
     /// By acronym.
@@ -86,9 +98,9 @@ impl GroupTable {
         self.by_code.get(code)
     }
 
-    /// By the local part of the list address, lower case.
-    pub fn by_list(&self, list: &str) -> Option<&Arc<Group>> {
-        self.by_list.get(list)
+    /// What mail to `address` does; `None` when there is no such address here.
+    pub fn destination(&self, address: &EmailAddress) -> Option<Destination> {
+        self.lists.destination(address)
     }
 
     /// All, by code.
@@ -101,30 +113,59 @@ impl GroupTable {
 pub struct Services {
     /// Disk.
     pub store: Arc<dyn Store>,
+    /// What the operator wrote.
+    pub config: Arc<Config>,
+    /// Templates and words.
+    pub texts: Arc<Texts>,
     /// Time.
     pub clock: Clock,
-    /// Settings, read once at the start.
-    pub config: Arc<Config>,
+    /// Makes and reads tokens.
+    pub keys: Keys,
+    /// List domain and link base, as copies show them.
+    pub site: compose::Service,
     groups: RwLock<Arc<GroupTable>>,
 }
 
-impl Services {
-    /// Puts the parts together with the built-in settings and reads the groups; for tests and rehearsals.
-    ///
-    /// # Errors
-    /// When the groups cannot be read.
-    pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self, Failure> {
-        Self::with_config(store, clock, Arc::default()).await
-    }
+/// Name of the store's setting that holds the secret of all tokens.
+const SECRET: &str = "secret";
 
-    /// Puts the parts together and reads the groups.
+/// Members read from the store at a time.
+const PAGE: usize = 500;
+
+impl Services {
+    /// Puts the parts together: reads the groups, and the secret of the tokens, which is made at the first start.
     ///
     /// # Errors
-    /// When the groups cannot be read.
-    pub async fn with_config(store: Arc<dyn Store>, clock: Clock, config: Arc<Config>) -> Result<Self, Failure> {
-        let services = Self { store, clock, config, groups: RwLock::default() };
+    /// When groups or secret cannot be read or written.
+    pub async fn new(store: Arc<dyn Store>, config: Arc<Config>, texts: Arc<Texts>, clock: Clock) -> Result<Self, Failure> {
+        let secret = match store.setting(SECRET).await?.and_then(|secret| <[u8; SECRET_OCTETS]>::try_from(secret).ok()) {
+            Some(secret) => secret,
+            None => {
+                let mut secret = [0; SECRET_OCTETS];
+                getrandom::fill(&mut secret).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;
+                store.put_setting(SECRET, secret.to_vec()).await?;
+                secret
+            }
+        };
+        let site = compose::Service { domain: config.service.domain.clone(), base_url: config.service.base_url.clone() };
+        let services = Self { keys: Keys::new(&secret), store, config, texts, clock, site, groups: RwLock::default() };
         services.reload_groups().await?;
         Ok(services)
+    }
+
+    /// Active subscribers of a group with at least this role.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn members_with_role(&self, group: &GroupCode, least: Role) -> Result<Vec<(Subscription, Account)>, Failure> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.store.members_of_group(group, after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            after = Some(last.account);
+            found.extend(page.into_iter().filter(|(subscription, _)| subscription.is_active() && subscription.role >= least));
+        }
     }
 
     /// The groups as they are now; cheap.
@@ -137,7 +178,7 @@ impl Services {
     /// # Errors
     /// When they cannot be read.
     pub async fn reload_groups(&self) -> Result<(), Failure> {
-        let table = Arc::new(GroupTable::new(self.store.groups().await?));
+        let table = Arc::new(GroupTable::new(&self.site.domain, self.store.groups().await?));
         *self.groups.write().expect("nothing panics while it holds the lock") = table;
         Ok(())
     }

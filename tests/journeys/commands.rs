@@ -35,12 +35,19 @@ fn subscribe_set_which_and_unsubscribe_by_mail() {
     assert!(answer.contains("Content-Language: es"), "{answer}");
     assert!(answer.contains("Auto-Submitted: auto-"), "{answer}");
 
-    let mail = proved("ana@example.org", REQUEST, "settings", "c2@example.org", "set language en,es\r\nset streams announce,liaison\r\nset delivery none until 2027-01-15\r\nwhich\r\nend\r\nnonsense");
+    let mail = proved(
+        "ana@example.org",
+        REQUEST,
+        "settings",
+        "c2@example.org",
+        "set language en,es\r\nset streams announce,liaison\r\nset delivery none until 2027-01-15\r\nwhich\r\nend\r\nnonsense",
+    );
     assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[REQUEST], &mail)[0].code, 250);
     wait_for("the settings", || {
         let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
         let ana = members.as_array().unwrap().iter().find(|m| m["address"] == "ana@example.org").cloned()?;
-        (ana["languages"] == serde_json::json!(["en", "es"]) && ana["streams"] == serde_json::json!(["announce", "liaison"])
+        (ana["languages"] == serde_json::json!(["en", "es"])
+            && ana["streams"] == serde_json::json!(["announce", "liaison"])
             && ana["delivery"].as_str().is_some_and(|d| d.starts_with("none")))
         .then_some(())
     });
@@ -98,9 +105,12 @@ fn the_gate_answers_a_stranger_in_the_session_and_sends_nothing() {
 #[test]
 fn robots_are_never_answered() {
     let daemon = Daemon::start(&Setup::default());
-    for (header, from) in
-        [("Auto-Submitted: auto-replied\r\n", "ana@example.org"), ("Precedence: bulk\r\n", "ana@example.org"), ("List-Id: <x.example.org>\r\n", "ana@example.org"), ("", "")]
-    {
+    for (header, from) in [
+        ("Auto-Submitted: auto-replied\r\n", "ana@example.org"),
+        ("Precedence: bulk\r\n", "ana@example.org"),
+        ("List-Id: <x.example.org>\r\n", "ana@example.org"),
+        ("", ""),
+    ] {
         let mut mail = header.as_bytes().to_vec();
         mail.extend(proved("ana@example.org", REQUEST, "help", &format!("r{}@example.org", header.len()), ""));
         let answer = &lmtp(daemon.address("lmtp"), from, &[REQUEST], &mail)[0];

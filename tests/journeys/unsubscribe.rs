@@ -50,7 +50,10 @@ fn one_click_leaves_at_once_and_an_import_does_not_bring_the_person_back() {
     let post = |link: &str| {
         http(
             web,
-            &format!("POST {link} HTTP/1.1\r\nHost: {web}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{form}", form.len()),
+            &format!(
+                "POST {link} HTTP/1.1\r\nHost: {web}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{form}",
+                form.len()
+            ),
         )
     };
     let (status, _) = post(&links[0]);

@@ -1,0 +1,238 @@
+//! Held posts: list, show, release, reject, discard.
+//!
+//! The same functions serve the command line, the moderator's mail and, later, the page. A post that waits for its
+//! author is listed too; a manager may vouch for it by releasing it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::json;
+
+use super::robot::{self, Allowance, RobotMail};
+use super::{Actor, Failure, Services};
+use crate::domain::gate;
+use crate::domain::group::{Group, GroupCode};
+use crate::domain::id::PostId;
+use crate::domain::post::{Post, PostState};
+use crate::domain::proof::SenderProof;
+use crate::domain::reason::{Reason, Rule};
+use crate::domain::subscription::Role;
+
+/// A held post waits so long for a person, then it is discarded with a notice to its author, if he is proved.
+pub const HELD_DAYS: i64 = 14;
+/// Octets of a held post that `hold show` prints.
+const SHOWN_OCTETS: usize = 16 * 1024;
+
+/// One held post, as JSON has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeldPost {
+    /// For `hold show`, `release`, `reject`, `discard`.
+    pub id: String,
+    /// Group addressed.
+    pub group: String,
+    /// Visible author.
+    pub from: String,
+    /// Decoded subject.
+    pub subject: String,
+    /// Why it is held.
+    pub reason: String,
+    /// Key of the rule.
+    pub rule: &'static str,
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// Is the author proved?
+    pub proved: bool,
+    /// Size in octets.
+    pub octets: u64,
+}
+
+/// A held post with its beginning.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownPost {
+    /// The row of the list.
+    #[serde(flatten)]
+    pub post: HeldPost,
+    /// Its first octets as text; controls are replaced.
+    pub text: String,
+}
+
+fn row(post: &Post) -> Option<HeldPost> {
+    let (PostState::Held(reason) | PostState::AwaitsAuthor(reason)) = &post.state else { return None };
+    Some(HeldPost {
+        id: post.id.to_string(),
+        group: post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        from: post.author_address().map(ToString::to_string).unwrap_or_default(),
+        subject: post.subject.clone(),
+        reason: reason.text(),
+        rule: reason.key(),
+        at: post.received_at,
+        proved: post.sender.as_ref().is_some_and(SenderProof::is_proved),
+        octets: post.octets(),
+    })
+}
+
+/// All held posts, oldest first; of one group, or of all.
+///
+/// # Errors
+/// The store's.
+pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<HeldPost>, Failure> {
+    let posts = services.store.held_posts().await?;
+    Ok(posts.iter().filter(|post| group.is_none_or(|code| post.groups.contains(code))).filter_map(row).collect())
+}
+
+/// One held post with its beginning.
+///
+/// # Errors
+/// When it is not held.
+pub async fn show(services: &Services, id: PostId) -> Result<ShownPost, Failure> {
+    let post = held(services, id).await?;
+    let body = services.store.body(&post.editions[0].body).await?;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_OCTETS)])
+        .chars()
+        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .collect();
+    let post = row(&post).ok_or_else(|| not_held(id))?;
+    Ok(ShownPost { post, text })
+}
+
+/// Lets it go out.
+///
+/// # Errors
+/// When it is not held.
+pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
+    let mut post = held(services, id).await?;
+    let shown = row(&post).ok_or_else(|| not_held(id))?;
+    if !dry_run {
+        post.state = PostState::Accepted;
+        post.not_before = services.now();
+        let group = post.groups[0].clone();
+        services.store.update_post(post).await?;
+        services.audit(actor, "hold release", Some(&group), format!("{id} from {}", shown.from)).await?;
+    }
+    Ok(shown)
+}
+
+/// Sends it back with a reason. The author is told by mail only if he is proved; a stranger never is.
+///
+/// # Errors
+/// When it is not held.
+pub async fn reject(services: &Services, actor: &Actor, id: PostId, reason: &str, dry_run: bool) -> Result<HeldPost, Failure> {
+    let mut post = held(services, id).await?;
+    let shown = row(&post).ok_or_else(|| not_held(id))?;
+    if dry_run {
+        return Ok(shown);
+    }
+    post.state = PostState::Rejected(Reason::new(Rule::RejectedByModerator, [reason]));
+    let group = services.group(&post.groups[0])?;
+    services.store.update_post(post.clone()).await?;
+    services.audit(actor, "hold reject", Some(&group.code), format!("{id} from {}: {reason}", shown.from)).await?;
+    tell_author(services, &post, &group, "rejected", reason).await?;
+    Ok(shown)
+}
+
+/// Drops it without a word.
+///
+/// # Errors
+/// When it is not held.
+pub async fn discard(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
+    let mut post = held(services, id).await?;
+    let shown = row(&post).ok_or_else(|| not_held(id))?;
+    if !dry_run {
+        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+        let group = post.groups[0].clone();
+        services.store.update_post(post).await?;
+        services.audit(actor, "hold discard", Some(&group), format!("{id} from {}", shown.from)).await?;
+    }
+    Ok(shown)
+}
+
+/// Discards what waited for [`HELD_DAYS`]; proved authors are told. Returns how many.
+///
+/// # Errors
+/// The store's.
+pub async fn expire(services: &Services) -> Result<usize, Failure> {
+    let before = services.now() - TimeDelta::days(HELD_DAYS);
+    let mut expired = 0;
+    for mut post in services.store.held_posts().await?.into_iter().filter(|post| post.received_at < before) {
+        let group = services.group(&post.groups[0])?;
+        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+        services.store.update_post(post.clone()).await?;
+        services.audit(&Actor::job("held posts"), "hold expire", Some(&group.code), post.id.to_string()).await?;
+        tell_author(services, &post, &group, "held-expired", "").await?;
+        expired += 1;
+    }
+    Ok(expired)
+}
+
+/// Tells the group's moderators and managers that a post waits for them, each with reply addresses of its own.
+///
+/// # Errors
+/// The store's or a template's.
+pub async fn notify(services: &Services, post: &Post, group: &Group) -> Result<(), Failure> {
+    use crate::mail::token::Purpose;
+    let today = services.today();
+    let Some(held) = row(post) else { return Ok(()) };
+    for (subscription, account) in services.members_with_role(&group.code, Role::Moderator).await? {
+        if !gate::may_moderate(group, &account, Some(&subscription), today).is_accept() {
+            continue;
+        }
+        let address =
+            |purpose| format!("{}-moderate+{}@{}", group.list, services.keys.address_token(purpose, post.id.0), services.site.domain);
+        robot::send(
+            services,
+            RobotMail {
+                to: account.address(),
+                account: Some(&account),
+                group,
+                template: "held-notice",
+                context: json!({
+                    "id": held.id, "from": held.from, "subject": held.subject,
+                    "reason": services.texts.reason(robot::language_for(services, Some(&account), group), match &post.state {
+                        PostState::Held(reason) | PostState::AwaitsAuthor(reason) => reason,
+                        _ => return Ok(()),
+                    }),
+                    "release_address": address(Purpose::Release),
+                    "reject_address": address(Purpose::Reject),
+                    "discard_address": address(Purpose::Discard),
+                    "days": HELD_DAYS,
+                }),
+                reply_to: None,
+                in_reply_to: None,
+                allowance: Allowance::Notice,
+            },
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn tell_author(services: &Services, post: &Post, group: &Group, template: &'static str, reason: &str) -> Result<(), Failure> {
+    let Some(SenderProof::Proved { author, .. }) = &post.sender else { return Ok(()) };
+    let account = services.store.account_by_address(author).await?;
+    robot::send(
+        services,
+        RobotMail {
+            to: author,
+            account: account.as_ref(),
+            group,
+            template,
+            context: json!({ "subject": post.subject, "reason": reason, "days": HELD_DAYS }),
+            reply_to: None,
+            in_reply_to: Some(&post.message_id),
+            allowance: Allowance::Answer,
+        },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn held(services: &Services, id: PostId) -> Result<Post, Failure> {
+    let post = services.store.post(id).await?.ok_or_else(|| not_held(id))?;
+    match post.state {
+        PostState::Held(_) | PostState::AwaitsAuthor(_) => Ok(post),
+        _ => Err(not_held(id)),
+    }
+}
+
+fn not_held(id: PostId) -> Failure {
+    Failure::NotFound(format!("no post {id} is held; `enlace hold list` shows those that are"))
+}
