@@ -1,70 +1,39 @@
 //! The flow from an accepted post to the relay: who gets it, in which order, and what came of it.
 //!
-//! `planner` writes batches, `lanes` decides whose turn it is, `worker` hands copies over and notes the outcome, `copies`
-//! keeps the rendered editions that are in use. The store's record is the only input: everything here may stop at any
-//! instant and start again. Not here: rules (`domain::audience`, `domain::ledger`), bytes (`mail::compose`), the wire
-//! (`smtp::relay`).
+//! `planner` writes batches, `feeder` claims those that are due, `lanes` decides whose turn it is, `worker` hands copies
+//! over, `batch` brings the outcomes to disk, `copies` keeps the rendered editions in use, `floor` is what they share.
+//! The store's record is the only input: everything here may stop at any instant and start again. Not here: rules
+//! (`domain::audience`, `domain::ledger`), bytes (`mail::compose`), the wire (`smtp::relay`).
 
+mod batch;
+mod copies;
+mod feeder;
+mod floor;
+mod lanes;
+mod planner;
+mod worker;
+
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use chrono_tz::Tz;
+use tokio::task::JoinSet;
 
-use crate::clock::Clock;
-use crate::domain::group::Group;
-use crate::domain::ledger::PlannedRecipient;
-use crate::domain::post::Post;
+use self::floor::Floor;
+use self::worker::Worker;
+use crate::domain::id::PostId;
+use crate::domain::post::{Audience, Post};
+use crate::mail::compose::Service;
+use crate::mail::token::Keys;
+use crate::service::Services;
 use crate::smtp::relay::Relay;
-use crate::store::{LedgerKey, Store};
-
-/// One edition of a post as the subscribers of one group see it, without the lines that differ from person to person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// The message in pieces, header first, CRLF; the personal lines go in front of it.
-    pub pieces: Vec<Bytes>,
-}
-
-impl Rendered {
-    /// Length in octets.
-    pub fn octets(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
-    }
-}
-
-/// What differs from copy to copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Personal {
-    /// Envelope sender without angle brackets; empty for the null reverse-path.
-    pub reverse_path: String,
-    /// Whole header lines with CRLF, or nothing.
-    pub lines: Bytes,
-}
-
-/// What went wrong while a copy was made: names the post and the remedy, for the log and `explain`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ComposeError(pub String);
-
-/// How copies look. Implemented over `mail::compose`; `serve` hands it in.
-pub trait Composer: Send + Sync + 'static {
-    /// The bytes shared by all copies of one edition (index into `Post::editions`) that go out under `group`;
-    /// `source` is the stored body of that edition. Called once for many copies.
-    ///
-    /// # Errors
-    /// The stored bytes cannot be made a copy.
-    fn render(&self, post: &Post, edition: usize, group: Option<&Group>, source: Bytes) -> Result<Rendered, ComposeError>;
-
-    /// The envelope sender and the personal lines of the copy for one recipient.
-    fn personal(&self, post: &Post, group: Option<&Group>, recipient: &PlannedRecipient, key: LedgerKey) -> Personal;
-
-    /// The envelope sender of copies that go to many recipients at once (`personal = false`): no token, no lines.
-    fn shared(&self, post: &Post, group: Option<&Group>) -> Personal;
-}
 
 /// Numbers of the delivery; the defaults are the shipped ones.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Sessions with the relay at the same time (`relay.connections`).
+    /// Sessions with the relay at the same time (`relay.connections`), at least 1.
     pub connections: usize,
     /// Recipients a transaction where the group has `personal = false`.
     pub recipients_a_transaction: usize,
@@ -72,10 +41,12 @@ pub struct Settings {
     pub retry_for: Duration,
     /// How long a claimed batch is ours; another node takes it over afterwards.
     pub lease: Duration,
-    /// The look at the records that mends a lost bell.
+    /// The look at the records that mends a lost bell and notices what has become due.
     pub look_every: Duration,
     /// How long a session without work is kept.
     pub idle: Duration,
+    /// How long [`Delivery::stop`] waits for the transactions on the wire.
+    pub stop_within: Duration,
 }
 
 impl Default for Settings {
@@ -85,40 +56,133 @@ impl Default for Settings {
             recipients_a_transaction: 50,
             retry_for: Duration::from_secs(5 * 86400),
             lease: Duration::from_secs(900),
-            look_every: Duration::from_secs(30),
+            look_every: Duration::from_secs(1),
             idle: Duration::from_secs(3),
+            stop_within: Duration::from_secs(60),
         }
     }
 }
 
 /// What the delivery works with.
 pub struct Parts {
-    /// The record.
-    pub store: Arc<dyn Store>,
+    /// Store, clock, groups.
+    pub services: Arc<Services>,
     /// Where copies go.
     pub relay: Arc<dyn Relay>,
-    /// How copies look.
-    pub composer: Arc<dyn Composer>,
-    /// The time.
-    pub clock: Clock,
+    /// What copies show of the service.
+    pub service: Service,
+    /// For VERP and one-click tokens.
+    pub keys: Keys,
+    /// The service's zone, for dates in subscriptions.
+    pub timezone: Tz,
     /// Numbers.
     pub settings: Settings,
 }
 
-/// Setting of the store that holds outgoing mail back: `1` while `queue pause` is in force.
-pub const PAUSED: &str = "queue.paused";
-
 /// The running delivery.
 pub struct Delivery {
-    _parts: Parts,
+    floor: Arc<Floor>,
+}
+
+/// How it goes at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Copies the relay took since the start.
+    pub taken: u64,
+    /// Batches claimed by this process.
+    pub claimed: usize,
+    /// Why no session can be opened, if so.
+    pub relay_away: Option<String>,
 }
 
 impl Delivery {
     /// Starts planner and sessions on the current runtime. Work that an earlier process left open is continued.
     pub fn start(parts: Parts) -> Self {
-        Self { _parts: parts }
+        let timezone = parts.timezone;
+        let connections = parts.settings.connections.max(1);
+        let floor = Arc::new(Floor::new(parts));
+        for _ in 0..connections {
+            floor.spawn(Worker::new(Arc::clone(&floor)).run());
+        }
+        floor.spawn(feeder::run(Arc::clone(&floor)));
+        floor.spawn(plan_all(Arc::clone(&floor), timezone));
+        Self { floor }
     }
 
-    /// Finishes the transactions on the wire, notes their outcome, gives the batches back, and ends.
-    pub async fn stop(self) {}
+    /// How it goes.
+    pub fn health(&self) -> Health {
+        Health {
+            taken: self.floor.taken.load(Ordering::Relaxed),
+            claimed: self.floor.active().len(),
+            relay_away: self.floor.away().map(|(_, cause)| cause),
+        }
+    }
+
+    /// Finishes the transactions on the wire, notes their outcome, gives the batches back, and ends; after
+    /// [`Settings::stop_within`] it ends all the same.
+    pub async fn stop(self) {
+        self.floor.stop();
+        if tokio::time::timeout(self.floor.settings.stop_within, self.floor.finish()).await.is_err() {
+            tracing::warn!("the relay did not finish its transactions in time; those may be repeated after the next start");
+        }
+    }
+}
+
+/// Most plans written at the same time: a huge one does not hold up the others.
+const PLANS_AT_ONCE: usize = 4;
+/// Most accepted posts looked at.
+const POSTS_LOOKED_AT: usize = 64;
+
+/// Plans accepted posts whose time has come, until the delivery stops.
+async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
+    let mut bell = floor.services.store.bell();
+    let mut running: JoinSet<Post> = JoinSet::new();
+    let mut begun: HashSet<PostId> = HashSet::new();
+    // Two posts of one message are planned one after the other, so that the second sees whom the first reaches.
+    let mut messages: HashSet<String> = HashSet::new();
+    while !floor.is_stopping() {
+        let posts = match floor.services.store.posts_to_plan(floor.services.now(), POSTS_LOOKED_AT).await {
+            Ok(posts) => posts,
+            Err(error) => {
+                tracing::error!(%error, "could not look for posts to plan");
+                Vec::new()
+            }
+        };
+        for post in posts {
+            if matches!(post.audience, Audience::Listed(_)) && !begun.contains(&post.id) {
+                plan_one(&floor, timezone, &post).await;
+            } else if running.len() < PLANS_AT_ONCE && !messages.contains(&post.message_id) && begun.insert(post.id) {
+                messages.insert(post.message_id.clone());
+                let floor = Arc::clone(&floor);
+                running.spawn(async move {
+                    plan_one(&floor, timezone, &post).await;
+                    post
+                });
+            }
+        }
+        tokio::select! {
+            rung = bell.changed() => if rung.is_err() { break },
+            Some(ended) = running.join_next() => {
+                if let Ok(post) = ended {
+                    begun.remove(&post.id);
+                    messages.remove(&post.message_id);
+                } else {
+                    // A plan that panicked is not begun again in this process: it would panic again.
+                    tracing::error!("a plan ended before its time");
+                }
+            }
+            () = tokio::time::sleep(floor.settings.look_every) => {}
+            () = floor.stopped() => {}
+        }
+    }
+    // A plan that is cut short here is written anew after the start.
+    running.shutdown().await;
+}
+
+async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) {
+    let codes = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match planner::plan(&floor.services, timezone, post).await {
+        Ok(considered) => tracing::info!(post.id = %post.id, considered, "Planned post {} for {codes}", post.id),
+        Err(error) => tracing::error!(post.id = %post.id, %error, "could not plan post {} for {codes}; it is tried again", post.id),
+    }
 }

@@ -1,0 +1,285 @@
+//! What feeder and sessions share: the claimed batches, whose turn it is, and whether the relay and the store are well.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::batch::ActiveBatch;
+use super::copies::Copies;
+use super::lanes::{Lanes, Turn, Work};
+use super::{Parts, Settings};
+use crate::domain::ledger::{Outcome, RelayAnswer};
+use crate::mail::token::Keys;
+use crate::service::Services;
+use crate::smtp::relay::{Relay, RelayError};
+use crate::store::BatchKey;
+
+/// First pause after the relay could not be reached; doubled up to [`AWAY_LONGEST`].
+const AWAY_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to reach the relay.
+const AWAY_LONGEST: Duration = Duration::from_secs(300);
+
+/// The shared state.
+pub struct Floor {
+    /// Store, clock, groups.
+    pub services: Arc<Services>,
+    /// Where copies go.
+    pub relay: Arc<dyn Relay>,
+    /// Rendered editions.
+    pub copies: Copies,
+    /// For VERP and one-click tokens.
+    pub keys: Keys,
+    /// Numbers.
+    pub settings: Settings,
+    /// Rung when a turn may be free.
+    pub work: Notify,
+    /// Rung when a batch has been settled.
+    pub freed: Notify,
+    /// Copies the relay took since the start.
+    pub taken: AtomicU64,
+    board: Mutex<Board>,
+    failing_writes: AtomicUsize,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+struct Board {
+    lanes: Lanes,
+    active: HashMap<BatchKey, Arc<ActiveBatch>>,
+    away: Option<Away>,
+}
+
+/// The relay cannot be reached.
+#[derive(Debug, Clone)]
+struct Away {
+    failures: u32,
+    until: Instant,
+    probing: bool,
+    cause: String,
+}
+
+/// What a session got when it asked for work.
+pub enum Next {
+    /// A transaction to make.
+    Turn(Turn, Arc<ActiveBatch>),
+    /// Nothing for that long.
+    Idle,
+    /// The delivery ends.
+    Stop,
+}
+
+impl Floor {
+    /// With nothing claimed.
+    pub fn new(parts: Parts) -> Self {
+        let board = Board { lanes: Lanes::new(parts.settings.connections), active: HashMap::new(), away: None };
+        Self {
+            copies: Copies::new(Arc::clone(&parts.services), parts.service),
+            services: parts.services,
+            relay: parts.relay,
+            keys: parts.keys,
+            settings: parts.settings,
+            work: Notify::new(),
+            freed: Notify::new(),
+            taken: AtomicU64::new(0),
+            board: Mutex::new(board),
+            failing_writes: AtomicUsize::new(0),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a task that [`Floor::finish`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Tells everybody to end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Has [`Floor::stop`] been called?
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Resolves when [`Floor::stop`] is called.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Waits until all tasks have ended.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The next transaction; waits for it at most `patience`. `connected` tells whether the caller has an open session:
+    /// without one, nobody but a single probe tries while the relay is away.
+    pub async fn next(&self, connected: bool, patience: Duration) -> Next {
+        let deadline = Instant::now() + patience;
+        loop {
+            let mut rung = std::pin::pin!(self.work.notified());
+            rung.as_mut().enable();
+            if self.is_stopping() {
+                return Next::Stop;
+            }
+            if let Some((turn, batch)) = self.take_turn(connected) {
+                return Next::Turn(turn, batch);
+            }
+            tokio::select! {
+                () = rung => {}
+                () = self.stop.cancelled() => return Next::Stop,
+                () = tokio::time::sleep_until(deadline) => return Next::Idle,
+            }
+        }
+    }
+
+    fn take_turn(&self, connected: bool) -> Option<(Turn, Arc<ActiveBatch>)> {
+        if self.failing_writes.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let mut board = self.board();
+        if let Some(away) = board.away.as_mut().filter(|_| !connected) {
+            if away.probing || Instant::now() < away.until {
+                return None;
+            }
+            away.probing = true;
+        }
+        let Some(turn) = board.lanes.next() else {
+            if let Some(away) = board.away.as_mut().filter(|_| !connected) {
+                away.probing = false;
+            }
+            return None;
+        };
+        if !board.lanes.is_empty() {
+            self.work.notify_one();
+        }
+        let batch = board.active.get(&turn.key).map(Arc::clone)?;
+        Some((turn, batch))
+    }
+
+    /// The turn is over.
+    pub fn turn_done(&self, turn: &Turn) {
+        let mut board = self.board();
+        if turn.bulky {
+            board.lanes.bulk_done();
+        }
+        if let Some(away) = &mut board.away {
+            away.probing = false;
+        }
+        if !board.lanes.is_empty() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Puts a claimed batch up for the sessions.
+    pub fn add(self: &Arc<Self>, work: Work, batch: Arc<ActiveBatch>) {
+        let open = work.open.len();
+        let mut board = self.board();
+        board.active.insert(work.key, Arc::clone(&batch));
+        board.lanes.add(work);
+        drop(board);
+        if open == 0 {
+            batch.give_back(self, 0);
+        }
+        self.work.notify_one();
+    }
+
+    /// A batch has been settled.
+    pub fn batch_done(&self, key: BatchKey) {
+        let mut board = self.board();
+        board.active.remove(&key);
+        let last = !board.active.keys().any(|other| other.post == key.post);
+        drop(board);
+        if last {
+            self.copies.forget(key.post);
+        }
+        self.freed.notify_one();
+    }
+
+    /// The claimed batches.
+    pub fn active(&self) -> Vec<Arc<ActiveBatch>> {
+        self.board().active.values().map(Arc::clone).collect()
+    }
+
+    /// Gives a batch back, as far as nobody is at it: the rest of it is settled when the transactions on the wire have ended.
+    pub fn retire(self: &Arc<Self>, batch: &Arc<ActiveBatch>) {
+        let left = self.board().lanes.remove(batch.claim.key).len();
+        if left > 0 {
+            batch.give_back(self, left);
+        }
+    }
+
+    /// Takes those out of a batch for whom `keep` says no.
+    pub fn keep_only(self: &Arc<Self>, batch: &Arc<ActiveBatch>, keep: impl Fn(u16) -> bool) {
+        let gone = self.board().lanes.retain(batch.claim.key, keep);
+        if gone > 0 {
+            batch.give_back(self, gone);
+        }
+    }
+
+    /// A session is open: the relay is there. Says whether it had been away.
+    pub fn relay_is_there(&self) -> bool {
+        let was_away = self.board().away.take().is_some();
+        if was_away {
+            tracing::info!(relay = self.relay.name(), "the relay is back");
+            self.work.notify_one();
+            self.freed.notify_one();
+        }
+        was_away
+    }
+
+    /// No session could be opened: nobody tries for a while, and all claimed recipients are deferred with the reason.
+    pub fn relay_is_away(self: &Arc<Self>, error: &RelayError) {
+        let cause = error.to_string();
+        let mut board = self.board();
+        let failures = board.away.as_ref().map_or(0, |away| away.failures).saturating_add(1);
+        let pause = AWAY_FIRST.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX)).min(AWAY_LONGEST);
+        board.away = Some(Away { failures, until: Instant::now() + pause, probing: false, cause: cause.clone() });
+        let waiting: Vec<_> = board.active.values().map(Arc::clone).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(|batch| (board.lanes.remove(batch.claim.key), batch)).collect();
+        drop(board);
+        tracing::warn!(relay = self.relay.name(), error = cause, "next attempt in {} s", pause.as_secs());
+        let answer = RelayAnswer::LostBefore(cause);
+        for (open, batch) in waiting {
+            let outcomes = open.iter().map(|open| self.outcome(&batch, open.index, &answer)).collect();
+            batch.note(self, outcomes);
+        }
+    }
+
+    /// How long the relay has still to be left alone, and why; `None` when it is there.
+    pub fn away(&self) -> Option<(Duration, String)> {
+        let board = self.board();
+        board.away.as_ref().map(|away| (away.until.saturating_duration_since(Instant::now()), away.cause.clone()))
+    }
+
+    /// What `answer` means for a recipient of `batch` now.
+    pub fn outcome(&self, batch: &ActiveBatch, index: u16, answer: &RelayAnswer) -> Outcome {
+        batch.outcome(index, answer, self.services.now(), self.settings.retry_for)
+    }
+
+    /// An outcome could not be written.
+    pub fn store_failed(&self) {
+        self.failing_writes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It could at last.
+    pub fn store_recovered(&self) {
+        if self.failing_writes.fetch_sub(1, Ordering::SeqCst) == 1 {
+            tracing::info!("the ledger can be written again");
+            self.work.notify_one();
+        }
+    }
+}

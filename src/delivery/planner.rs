@@ -1,0 +1,236 @@
+//! From an accepted post to its batches: everyone who is considered gets a state and a reason.
+//!
+//! Members are read by pages, in the order of their accounts, from all addressed groups at once, so a person in several
+//! groups is seen with all her subscriptions and memory does not grow with the number of members. What a person gets is
+//! `domain::audience`'s word. A plan that was cut short is written anew: the post stays accepted until all of it is there.
+//! The surprise: when the same message was sent to another group as a post of its own, that post's plan is read
+//! alongside, and who gets it there does not get it here again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use crate::domain::account::Account;
+use crate::domain::audience::{EditionFacts, Form, Person, PostFacts, Share, shares};
+use crate::domain::group::{Group, GroupCode};
+use crate::domain::id::AccountId;
+use crate::domain::ledger::{PlannedRecipient, RecipientState};
+use crate::domain::post::{Audience, Post, PostState};
+use crate::domain::reason::{Reason, Rule};
+use crate::domain::subscription::Subscription;
+use crate::service::Services;
+use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store};
+
+/// Members read at once.
+const PAGE: usize = 500;
+
+/// Writes the plan of a post in state `Accepted` and makes its batches due. Returns how many recipients were considered.
+///
+/// # Errors
+/// The store's; the post stays accepted and is planned anew later.
+pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64> {
+    let store = &services.store;
+    store.begin_plan(post.id).await?;
+    let mut batches = Batches { store: store.as_ref(), post, pending: Vec::with_capacity(BATCH_RECIPIENTS), number: 0, considered: 0 };
+    match &post.audience {
+        Audience::Listed(recipients) => {
+            for recipient in recipients {
+                batches.push(recipient.clone()).await?;
+            }
+        }
+        Audience::Subscribers => plan_subscribers(services, timezone, post, &mut batches).await?,
+    }
+    let (number, considered) = batches.finish().await?;
+    // It may have been withdrawn in the meantime.
+    if store.post(post.id).await?.is_some_and(|now| now.state == PostState::Accepted) {
+        store.finish_plan(post.id, number, services.now()).await?;
+    }
+    Ok(considered)
+}
+
+/// Gathers recipients into batches.
+struct Batches<'a> {
+    store: &'a dyn Store,
+    post: &'a Post,
+    pending: Vec<PlannedRecipient>,
+    number: u32,
+    considered: u64,
+}
+
+impl Batches<'_> {
+    async fn push(&mut self, recipient: PlannedRecipient) -> Result<()> {
+        self.pending.push(recipient);
+        if self.pending.len() == BATCH_RECIPIENTS { self.write().await } else { Ok(()) }
+    }
+
+    async fn write(&mut self) -> Result<()> {
+        let slice = std::mem::replace(&mut self.pending, Vec::with_capacity(BATCH_RECIPIENTS));
+        self.considered += slice.len() as u64;
+        self.store.add_batch(BatchKey { post: self.post.id, number: self.number }, slice).await?;
+        self.number += 1;
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(u32, u64)> {
+        if !self.pending.is_empty() {
+            self.write().await?;
+        }
+        Ok((self.number, self.considered))
+    }
+}
+
+async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batches: &mut Batches<'_>) -> Result<()> {
+    let table = services.groups();
+    // A group that is no longer there has no subscribers; its place is kept, because recipients name groups by index.
+    let groups: Vec<Group> = post
+        .groups
+        .iter()
+        .map(|code| table.get(code).map_or_else(|| super::copies::bare_group(code), |group| Group::clone(group)))
+        .collect();
+    let editions: Vec<_> = post.editions.iter().map(|edition| EditionFacts { language: edition.language, form: Form::Whole }).collect();
+    let facts = PostFacts {
+        kind: post.kind,
+        author: post.author,
+        groups: &groups,
+        editions: &editions,
+        coming: &[],
+        today: services.now().with_timezone(&timezone).date_naive(),
+    };
+    let store = services.store.as_ref();
+    let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(store, code)).collect();
+    let mut siblings = siblings(store, post).await?;
+    while let Some((account, subscriptions)) = next_person(&mut members).await? {
+        let subscriptions: Vec<_> = subscriptions.iter().map(|(group, subscription)| (*group, subscription)).collect();
+        let person = Person { account: &account, subscriptions: &subscriptions, had: &[] };
+        let elsewhere = gets_elsewhere(&mut siblings, account.id).await?;
+        for share in shares(&facts, &person) {
+            for recipient in planned(&account, share, elsewhere.as_ref()) {
+                batches.push(recipient).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a share becomes in the ledger: a row for each copy, or one with the reason why there is none.
+fn planned(account: &Account, share: Share, elsewhere: Option<&GroupCode>) -> Vec<PlannedRecipient> {
+    let row = |group: usize, edition: usize, state, reason| PlannedRecipient {
+        address: account.address().as_str().to_owned(),
+        account: Some(account.id),
+        group: u8::try_from(group).unwrap_or(u8::MAX),
+        edition: u8::try_from(edition).unwrap_or(u8::MAX),
+        state,
+        reason,
+    };
+    match (share, elsewhere) {
+        (Share::Copy { group, .. }, Some(other)) => {
+            let reason = Reason::new(Rule::DuplicateOf, [account.address().as_str(), other.as_str()]);
+            vec![row(group, 0, RecipientState::Suppressed, reason)]
+        }
+        (Share::Copy { group, editions, reason }, None) => {
+            editions.into_iter().map(|edition| row(group, edition, RecipientState::Planned, reason.clone())).collect()
+        }
+        (Share::Suppressed { group, reason }, _) => vec![row(group, 0, RecipientState::Suppressed, reason)],
+    }
+}
+
+/// The members of one group in the order of their accounts, page by page.
+struct Members<'a> {
+    store: &'a dyn Store,
+    group: GroupCode,
+    page: VecDeque<(Subscription, Account)>,
+    after: Option<AccountId>,
+    ended: bool,
+}
+
+impl<'a> Members<'a> {
+    fn new(store: &'a dyn Store, group: &GroupCode) -> Self {
+        Self { store, group: group.clone(), page: VecDeque::new(), after: None, ended: false }
+    }
+
+    async fn peek(&mut self) -> Result<Option<AccountId>> {
+        if self.page.is_empty() && !self.ended {
+            self.page = self.store.members_of_group(&self.group, self.after, PAGE).await?.into();
+            match self.page.back() {
+                Some((_, account)) => self.after = Some(account.id),
+                None => self.ended = true,
+            }
+        }
+        Ok(self.page.front().map(|(_, account)| account.id))
+    }
+}
+
+/// The person with the lowest account among those not yet seen, with her subscriptions by index of the group.
+async fn next_person(members: &mut [Members<'_>]) -> Result<Option<(Account, Vec<(usize, Subscription)>)>> {
+    let mut lowest = None;
+    for group in members.iter_mut() {
+        lowest = match (lowest, group.peek().await?) {
+            (None, id) | (id, None) => id,
+            (Some(one), Some(other)) => Some(one.min(other)),
+        };
+    }
+    let Some(lowest) = lowest else { return Ok(None) };
+    let mut account = None;
+    let mut subscriptions = Vec::new();
+    for (index, group) in members.iter_mut().enumerate() {
+        if group.page.front().is_some_and(|(_, account)| account.id == lowest)
+            && let Some((subscription, her)) = group.page.pop_front()
+        {
+            subscriptions.push((index, subscription));
+            account = Some(her);
+        }
+    }
+    Ok(account.map(|account| (account, subscriptions)))
+}
+
+/// The plan of another post of the same message, read in the order of accounts.
+struct Sibling<'a> {
+    store: &'a dyn Store,
+    post: Arc<Post>,
+    next: u32,
+    count: u32,
+    rows: VecDeque<(AccountId, GroupCode)>,
+}
+
+/// Planned posts with the same Message-ID by the same author.
+async fn siblings<'a>(store: &'a dyn Store, post: &Post) -> Result<Vec<Sibling<'a>>> {
+    let mut siblings = Vec::new();
+    if post.message_id.is_empty() {
+        return Ok(siblings);
+    }
+    for other in store.posts_by_message_id(&post.message_id).await? {
+        let same = other.id != post.id && other.author_address() == post.author_address() && other.kind == post.kind;
+        // Only a plan made here is in the order of accounts.
+        if same && matches!(other.state, PostState::Planned | PostState::Done) && other.audience == Audience::Subscribers {
+            let count = store.batch_count(other.id).await?;
+            siblings.push(Sibling { store, post: Arc::new(other), next: 0, count, rows: VecDeque::new() });
+        }
+    }
+    Ok(siblings)
+}
+
+/// By which group of another post `account` gets the same message, if by any. Accounts are asked for in ascending order.
+async fn gets_elsewhere(siblings: &mut [Sibling<'_>], account: AccountId) -> Result<Option<GroupCode>> {
+    let mut found = None;
+    for sibling in siblings {
+        loop {
+            while sibling.rows.front().is_some_and(|(id, _)| *id < account) {
+                sibling.rows.pop_front();
+            }
+            if !sibling.rows.is_empty() || sibling.next == sibling.count {
+                break;
+            }
+            let rows = sibling.store.batch(BatchKey { post: sibling.post.id, number: sibling.next }).await?;
+            sibling.next += 1;
+            sibling.rows.extend(rows.into_iter().filter(|row| row.state != RecipientState::Suppressed).filter_map(|row| {
+                let group = sibling.post.groups.get(usize::from(row.planned.group))?;
+                Some((row.planned.account?, group.clone()))
+            }));
+        }
+        if let Some((_, group)) = sibling.rows.front().filter(|(id, _)| *id == account) {
+            found.get_or_insert_with(|| group.clone());
+        }
+    }
+    Ok(found)
+}

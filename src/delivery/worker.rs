@@ -1,0 +1,146 @@
+//! A session's life: ask for a turn, compose the copy, hand it over, note what the relay said.
+//!
+//! The envelope of a transaction goes out while the outcome of the one before is still on its way to the disk; the final
+//! dot waits for it. A session that the relay closed between two transactions is replaced at once, without counting as
+//! an attempt.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::batch::{ActiveBatch, Noted};
+use super::copies::{CopyError, Edition};
+use super::floor::{Floor, Next};
+use super::lanes::{Open, Turn};
+use crate::domain::ledger::RelayAnswer;
+use crate::mail::compose::Recipient;
+use crate::smtp::relay::{RelayError, RelaySession, Transaction};
+use crate::store::Claim;
+
+/// One of the `connections` sessions.
+pub struct Worker {
+    floor: Arc<Floor>,
+    session: Option<Box<dyn RelaySession>>,
+    /// Transactions on the present session.
+    carried: u64,
+    noted: Noted,
+}
+
+impl Worker {
+    /// Not connected yet.
+    pub fn new(floor: Arc<Floor>) -> Self {
+        Self { floor, session: None, carried: 0, noted: Noted::nothing() }
+    }
+
+    /// Works until the delivery stops.
+    pub async fn run(mut self) {
+        loop {
+            let connected = self.session.as_ref().is_some_and(|session| session.is_open());
+            match self.floor.next(connected, self.floor.settings.idle).await {
+                Next::Turn(turn, batch) => {
+                    self.serve(&turn, &batch).await;
+                    self.floor.turn_done(&turn);
+                }
+                Next::Idle => self.hang_up().await,
+                Next::Stop => break,
+            }
+        }
+        self.noted.wait().await;
+        self.hang_up().await;
+    }
+
+    async fn hang_up(&mut self) {
+        self.carried = 0;
+        if let Some(mut session) = self.session.take() {
+            session.close().await;
+        }
+    }
+
+    async fn serve(&mut self, turn: &Turn, batch: &Arc<ActiveBatch>) {
+        let first = turn.recipients[0];
+        let answers = match self.floor.copies.edition(&batch.claim.post, first.edition, first.group).await {
+            Ok(edition) => match self.hand_over(&edition, turn, batch).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.floor.relay_is_away(&error);
+                    vec![RelayAnswer::LostBefore(error.to_string()); turn.recipients.len()]
+                }
+            },
+            Err(error) => {
+                tracing::error!(post.id = %turn.key.post, %error, "no copy for {} recipients", turn.recipients.len());
+                vec![no_copy(&error); turn.recipients.len()]
+            }
+        };
+        let taken = answers.iter().filter(|answer| matches!(answer, RelayAnswer::Taken(_))).count();
+        self.floor.taken.fetch_add(taken as u64, Ordering::Relaxed);
+        let outcomes = turn.recipients.iter().zip(&answers).map(|(open, answer)| self.floor.outcome(batch, open.index, answer)).collect();
+        // A transaction that came to no final dot did not wait for the one before.
+        self.noted.wait().await;
+        self.noted = batch.note(&self.floor, outcomes);
+    }
+
+    async fn hand_over(&mut self, edition: &Edition, turn: &Turn, batch: &ActiveBatch) -> Result<Vec<RelayAnswer>, RelayError> {
+        let copy = Copy::of(&self.floor, edition, turn, &batch.claim);
+        let recipients: Vec<_> =
+            turn.recipients.iter().map(|open| batch.claim.recipients[usize::from(open.index)].planned.address.as_str()).collect();
+        let transaction = Transaction { reverse_path: &copy.reverse_path, recipients: &recipients, message: &copy.message };
+        loop {
+            if !self.session.as_ref().is_some_and(|session| session.is_open()) {
+                self.hang_up().await;
+                self.session = Some(self.floor.relay.open().await?);
+                if self.floor.relay_is_there() {
+                    hasten(&self.floor).await;
+                }
+            }
+            let Some(session) = &mut self.session else { continue };
+            let noted = &mut self.noted;
+            let answers = session.send(transaction, Box::pin(noted.wait())).await;
+            let stale = self.carried > 0 && !session.is_open() && answers.iter().all(|answer| matches!(answer, RelayAnswer::LostBefore(_)));
+            self.carried += 1;
+            if !stale {
+                return Ok(answers);
+            }
+            self.hang_up().await;
+        }
+    }
+}
+
+/// What waited only because the relay was away need not wait any longer.
+async fn hasten(floor: &Floor) {
+    if let Err(error) = floor.services.store.hasten(None, floor.services.now()).await {
+        tracing::warn!(%error, "waiting batches keep their times");
+    }
+}
+
+fn no_copy(error: &CopyError) -> RelayAnswer {
+    match error {
+        CopyError::Store(_) => RelayAnswer::LostBefore(format!("not sent: {error}")),
+        CopyError::Malformed { .. } => RelayAnswer::Refused(format!("not sent: {error}")),
+    }
+}
+
+/// Envelope sender and bytes of a copy.
+struct Copy {
+    reverse_path: String,
+    message: [Bytes; 3],
+}
+
+impl Copy {
+    fn of(floor: &Floor, edition: &Edition, turn: &Turn, claim: &Claim) -> Self {
+        let rendered = &edition.rendered;
+        let (shared_head, body) = (rendered.shared_head.clone(), rendered.body.clone());
+        match turn.recipients[..] {
+            [Open { index, together: 1, .. }] => {
+                let account = claim.recipients[usize::from(index)].planned.account;
+                let recipient = Recipient { batch: turn.key.number, index, account };
+                let lines = rendered.personal_lines(&floor.keys, recipient).into();
+                Self { reverse_path: rendered.reverse_path(&floor.keys, recipient), message: [lines, shared_head, body] }
+            }
+            _ => Self {
+                reverse_path: rendered.common_reverse_path().to_owned(),
+                message: [rendered.common_lines().clone(), shared_head, body],
+            },
+        }
+    }
+}
