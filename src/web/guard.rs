@@ -42,7 +42,7 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
             *response.body_mut() = axum::body::Body::empty();
         }
     }
-    add_headers(response.headers_mut(), site.settings.https);
+    add_headers(response.headers_mut(), site.settings().base_url.starts_with("https:"));
     response
 }
 

@@ -25,40 +25,33 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::language::Language;
-use crate::mail::token::Keys;
 use crate::service::Services;
 use connections::Bounded;
-use pages::{Pages, Place};
+use pages::{PageError, Pages, Place};
 
 /// Largest body of a request in octets; a one-click request (RFC 8058) has some 30.
 pub const BODY_OCTETS: usize = 16 * 1024;
-
-/// What the pages need to know of the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `service.name`.
-    pub name: String,
-    /// `service.domain`, the list domain.
-    pub domain: String,
-    /// `service.languages`, the first one for readers of whom nothing is known.
-    pub languages: Vec<Language>,
-    /// Is `service.base_url` https? Then browsers are told to stay with it.
-    pub https: bool,
-}
 
 /// What every page works with; cheap to clone.
 #[derive(Clone)]
 pub struct Site {
     services: Arc<Services>,
-    keys: Keys,
     pages: Arc<Pages>,
-    settings: Arc<Settings>,
 }
 
 impl Site {
-    /// Puts the parts together.
-    pub fn new(services: Arc<Services>, keys: Keys, pages: Pages, settings: Settings) -> Self {
-        Self { services, keys, pages: Arc::new(pages), settings: Arc::new(settings) }
+    /// Loads the pages in the languages of the service.
+    ///
+    /// # Errors
+    /// A template or word file with a mistake, by name.
+    pub fn new(services: Arc<Services>) -> Result<Self, PageError> {
+        let service = &services.config.service;
+        let pages = Pages::load(&service.languages, service.templates.as_deref())?;
+        Ok(Self { services, pages: Arc::new(pages) })
+    }
+
+    fn settings(&self) -> &crate::config::Service {
+        &self.services.config.service
     }
 
     /// The routes with their guards.
@@ -85,7 +78,7 @@ impl Site {
     }
 
     fn page(&self, name: &str, language: Language, path: &str, title: &str, content: Value) -> Response {
-        match self.pages.render(name, &Place { service: &self.settings.name, language, path }, title, content) {
+        match self.pages.render(name, &Place { service: &self.settings().name, language, path }, title, content) {
             Ok(page) => html(page),
             Err(error) => {
                 tracing::error!(%error, "Could not render a page");
@@ -151,7 +144,7 @@ impl Asked {
     }
 
     fn language(&self, site: &Site, known: &[Language]) -> Language {
-        language::choose(&site.settings.languages, self.link.as_deref(), known, self.wish.as_deref())
+        language::choose(&site.settings().languages, self.link.as_deref(), known, self.wish.as_deref())
     }
 }
 

@@ -137,7 +137,7 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, asked: Ask
         parent_known => group.parent.as_ref().is_some_and(|parent| table.get(parent).is_some()),
         list => Some(group.list.as_str()).filter(|list| !list.is_empty()),
         contact => group.contact.as_ref().map(ToString::to_string),
-        domain => site.settings.domain.as_str(),
+        domain => site.settings().domain.as_str(),
         subscription => subscription(group.subscription),
         guests => guests(group.guests),
         sg3 => group.is_sg3(),

@@ -1,0 +1,65 @@
+//! `enlace hold`: posts that wait for a moderator or for their author.
+
+use serde_json::json;
+
+use super::arguments::Hold;
+use super::execute::Context;
+use super::queue::post_id;
+use super::report::{Failure, Report, Table, one_line, to_json};
+use crate::service::Actor;
+use crate::service::moderate::{self, HeldPost};
+
+/// Carries it out.
+///
+/// # Errors
+/// When no such post is held, or the store fails.
+pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Failure> {
+    let (services, actor) = (context.services, Actor::command_line());
+    match command {
+        Hold::List => {
+            let posts = moderate::list(services, None).await?;
+            Ok(Report::new(table(&posts).or("Nothing is held"), to_json(&posts)?))
+        }
+        Hold::Show { id } => {
+            let shown = moderate::show(services, post_id(&id)?).await?;
+            let text = format!("{}\n{}\n", table(std::slice::from_ref(&shown.post)), shown.text.replace('\r', "").trim_end());
+            Ok(Report::new(text, to_json(&shown)?))
+        }
+        Hold::Release { id, change } => {
+            let post = moderate::release(services, &actor, post_id(&id)?, change.dry_run).await?;
+            done(&post, "released", change.dry_run)
+        }
+        Hold::Reject { id, reason, change } => {
+            let post = moderate::reject(services, &actor, post_id(&id)?, &reason, change.dry_run).await?;
+            done(&post, "rejected", change.dry_run)
+        }
+        Hold::Discard { id, change } => {
+            let post = moderate::discard(services, &actor, post_id(&id)?, change.dry_run).await?;
+            done(&post, "discarded", change.dry_run)
+        }
+    }
+}
+
+fn done(post: &HeldPost, verb: &str, dry_run: bool) -> Result<Report, Failure> {
+    let tense = if dry_run { "would be" } else { "is" };
+    let text = format!("{} from {} to {} {tense} {verb}\n", post.id, one_line(&post.from), post.group);
+    let mut json = to_json(post)?;
+    json["done"] = json!(verb);
+    json["dry_run"] = json!(dry_run);
+    Ok(Report::new(text, json))
+}
+
+fn table(posts: &[HeldPost]) -> Table {
+    let mut table = Table::new(["id", "group", "from", "since", "reason", "subject"]);
+    for post in posts {
+        table.row([
+            post.id.clone(),
+            post.group.clone(),
+            post.from.clone(),
+            post.at.format("%Y-%m-%d %H:%MZ").to_string(),
+            post.reason.clone(),
+            post.subject.clone(),
+        ]);
+    }
+    table
+}
