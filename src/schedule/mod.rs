@@ -1,0 +1,6 @@
+//! A time came: recurring jobs and the notices of meetings.
+//!
+//! Nothing is decided here. What is due is asked from the record each time ([`crate::domain::meeting::notices`], the cron
+//! expressions of `[schedule]`), so that a restart, a clock that jumps or a second node changes nothing.
+
+pub mod jobs;
