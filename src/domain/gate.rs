@@ -131,6 +131,40 @@ pub fn standing(group: &Group, account: Option<&Account>, subscription: &Subscri
     }
 }
 
+/// The state that the continuous gate gives the subscription on `today`, or `None` if it stays as it is.
+///
+/// Suspends what is active and no longer carried, brings back what rests for a reason of this gate only, and renews the reason
+/// when it has become another. Bounces, tombstones and requests are left alone.
+pub fn rejudge(group: &Group, account: Option<&Account>, subscription: &Subscription, today: NaiveDate) -> Option<SubscriptionState> {
+    let now = standing(group, account, subscription, today);
+    match (&subscription.state, now) {
+        (SubscriptionState::Active, Some(reason)) => Some(SubscriptionState::Suspended(reason)),
+        (SubscriptionState::Suspended(was), None) if is_of_the_continuous_gate(was.rule) => Some(SubscriptionState::Active),
+        (SubscriptionState::Suspended(was), Some(reason)) if is_of_the_continuous_gate(was.rule) && *was != reason => {
+            Some(SubscriptionState::Suspended(reason))
+        }
+        _ => None,
+    }
+}
+
+/// Does [`standing`] give this rule, so that it goes away by itself with its cause?
+fn is_of_the_continuous_gate(rule: Rule) -> bool {
+    matches!(
+        rule,
+        Rule::NoAccount
+            | Rule::AccountSuspended
+            | Rule::AccountExpired
+            | Rule::OutsideRegion
+            | Rule::CountryUnknown
+            | Rule::NotAffiliated
+            | Rule::Sg3Only
+            | Rule::NoMembership
+            | Rule::GuestsNotAdmitted
+            | Rule::GuestNeedsInvitation
+            | Rule::InvitationEnded
+    )
+}
+
 /// May the sender post to the discussion? `account` owns the sender's address, `subscription` is hers in the group.
 pub fn may_post(
     group: &Group,

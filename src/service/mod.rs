@@ -5,9 +5,11 @@
 //! store rings the bell.
 
 pub mod explain;
+pub mod group;
 pub mod moderate;
 pub mod post;
 pub mod queue;
+pub mod rights;
 pub mod robot;
 
 use std::collections::BTreeMap;

@@ -290,6 +290,30 @@ fn the_continuous_gate_carries_a_subscription_as_long_as_the_right_lasts() {
 }
 
 #[test]
+fn rejudging_suspends_brings_back_and_leaves_other_reasons_alone() {
+    let group = regional();
+    let (mexico, france) = (account(Category::MemberState, "MX"), account(Category::MemberState, "FR"));
+    let outside = Reason::new(Rule::OutsideRegion, ["ana@example.org", "SG12RG-AMR"]);
+    let unknown = Reason::new(Rule::CountryUnknown, ["ana@example.org"]);
+    let bouncing = Reason::new(Rule::Bouncing, ["x"]);
+    let suspended = SubscriptionState::Suspended;
+    for (state, account, expected) in [
+        (SubscriptionState::Active, &mexico, None),
+        (SubscriptionState::Active, &france, Some(suspended(outside.clone()))),
+        (suspended(outside.clone()), &mexico, Some(SubscriptionState::Active)),
+        (suspended(outside.clone()), &france, None),
+        (suspended(unknown), &france, Some(suspended(outside))),
+        (suspended(bouncing.clone()), &mexico, None),
+        (suspended(bouncing.clone()), &france, None),
+        (SubscriptionState::Unsubscribed(bouncing.clone()), &france, None),
+        (SubscriptionState::Pending(bouncing), &mexico, None),
+    ] {
+        let subscription = Subscription { state: state.clone(), ..member(&group) };
+        assert_eq!(rejudge(&group, Some(account), &subscription, today()), expected, "{state:?}");
+    }
+}
+
+#[test]
 fn discussion_posts() {
     let hold = Group { nonmember: NonmemberPolicy::Hold, ..regional() };
     let retired = Group { retired: true, ..regional() };
