@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod control;
 pub mod execute;
 pub mod explain;
+pub mod group;
 pub mod hold;
 pub mod queue;
 pub mod report;
