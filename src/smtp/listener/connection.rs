@@ -132,7 +132,7 @@ impl Connection {
             _ => {
                 let patience = &self.shared.patience;
                 let early = if info.trusted { patience.early_trusted } else { patience.early };
-                spoke_too_early = timeout(early, stream.readable()).await.is_ok();
+                spoke_too_early = matches!(timeout(early, stream.peek(&mut [0])).await, Ok(Ok(1..)));
                 Wire::Plain(stream)
             }
         };
