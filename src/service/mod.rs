@@ -6,6 +6,7 @@
 
 pub mod explain;
 pub mod group;
+pub mod meeting;
 pub mod moderate;
 pub mod post;
 pub mod queue;

@@ -1,0 +1,2 @@
+//! Meetings: apply, list, show, plan, cancel, and send what is due.
+pub mod file;
