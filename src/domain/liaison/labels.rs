@@ -123,6 +123,8 @@ pub struct Words {
     pub and: Vec<String>,
     /// "STUDY PERIOD".
     pub study_period: Vec<String>,
+    /// What about a regional group concerns TSAG: its creation, terms of reference, working methods, end.
+    pub matters: Vec<String>,
 }
 
 /// Names of kinds of bodies.
@@ -171,7 +173,7 @@ pub enum DateWord {
 pub struct Labels {
     fields: HashMap<String, (Field, Vec<Language>)>,
     written: HashMap<(Language, Field), String>,
-    contact: Vec<(String, ContactLabel)>,
+    contact: HashMap<String, ContactLabel>,
     dates: HashMap<String, DateWord>,
     longest_date_words: usize,
     language_names: HashMap<String, Language>,
@@ -193,7 +195,6 @@ impl Labels {
             let file: LabelFile = toml::from_str(text).map_err(|e| format!("templates/{language}/labels.toml: {e}"))?;
             labels.add(language, file).map_err(|e| format!("templates/{language}/labels.toml: {e}"))?;
         }
-        labels.contact.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
         Ok(labels)
     }
 
@@ -233,7 +234,7 @@ impl Labels {
             (file.contact.fax, ContactLabel::Fax),
             (file.contact.email, ContactLabel::Email),
         ];
-        self.contact.extend(contact.into_iter().flat_map(|(words, label)| words.into_iter().map(move |word| (words_key(&word), label))));
+        self.contact.extend(contact.into_iter().flat_map(|(words, label)| words.into_iter().map(move |word| (key(&word), label))));
         if file.dates.months.len() != 12 {
             return Err(format!("[dates] months has {} entries instead of 12", file.dates.months.len()));
         }
@@ -270,13 +271,9 @@ impl Labels {
         of(language).or_else(|| of(Language::ENGLISH)).map_or("", String::as_str)
     }
 
-    /// The contact label at the start of `text` (in the form of [`words_key`]) with its length in characters there.
-    pub fn contact_label(&self, text: &str) -> Option<(ContactLabel, usize)> {
-        self.contact.iter().find_map(|(word, label)| {
-            let rest = text.strip_prefix(word.as_str())?;
-            let ends = rest.chars().next().is_none_or(|c| !c.is_alphabetic()) || word.chars().all(|c| c >= '\u{2e80}');
-            ends.then(|| (*label, word.chars().count()))
-        })
+    /// The meaning of a label inside a contact: "Tel.", "Correo-e".
+    pub fn contact_label(&self, text: &str) -> Option<ContactLabel> {
+        self.contact.get(&key(text)).copied()
     }
 
     /// What these words (in the form of [`words_key`]) are in a date.
@@ -313,6 +310,7 @@ fn add_words(all: &mut Words, more: Words) {
         (&mut all.reply, more.reply),
         (&mut all.and, more.and),
         (&mut all.study_period, more.study_period),
+        (&mut all.matters, more.matters),
     ];
     merge(pairs);
 }

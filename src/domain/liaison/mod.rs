@@ -3,6 +3,7 @@
 //! `statement` is the record, `event` what happened to it and the state that follows, `view` its JSON form.
 //! Pure like the whole floor: reading a mail is `mail::statement`'s business, keeping the record the service's.
 
+pub mod bodies;
 pub mod event;
 pub mod labels;
 pub mod plain;

@@ -202,6 +202,8 @@ fn spans_of_run(run: &[Placed]) -> Vec<Span> {
     let mut partials: Vec<Partial> = Vec::new();
     let (mut month, mut year) = (None, None);
     let mut joined = false;
+    // Where a year or month stands that came before its day.
+    let mut lead = None;
     for (index, Placed { token, from, to }) in run.iter().enumerate() {
         let next = run.get(index + 1).map(|placed| placed.token);
         match token {
@@ -210,20 +212,28 @@ fn spans_of_run(run: &[Placed]) -> Vec<Span> {
                 partials.push(Partial { whole: Some(*date), joined, from: *from, to: *to, ..Partial::default() });
                 joined = false;
             }
-            Token::Number { value, .. } if next == Some(Token::Year) => year = Some(*value),
-            Token::Number { value, .. } if next == Some(Token::MonthMark) => month = Some(*value),
+            Token::Number { value, .. } if next == Some(Token::Year) => {
+                year = Some(*value);
+                lead.get_or_insert(*from);
+            }
+            Token::Number { value, .. } if next == Some(Token::MonthMark) => {
+                month = Some(*value);
+                lead.get_or_insert(*from);
+            }
             Token::Number { value, digits: 4 } => {
                 give_year(&mut partials, *value, *to);
                 (month, joined) = (None, false);
             }
             Token::Number { value, digits: 1 | 2 } => {
-                partials.push(Partial { day: *value, month, year, joined, from: *from, to: *to, ..Partial::default() });
+                let from = lead.take().unwrap_or(*from);
+                partials.push(Partial { day: *value, month, year, joined, from, to: *to, ..Partial::default() });
                 joined = false;
             }
             Token::Month(found) => {
                 let lacking = partials.iter_mut().rev().take_while(|partial| partial.whole.is_none() && partial.month.is_none());
                 let count = lacking.map(|partial| (partial.month, partial.to) = (Some(*found), *to)).count();
                 if count == 0 {
+                    lead.get_or_insert(*from);
                     month = Some(*found);
                 }
             }
