@@ -2,4 +2,5 @@
 
 pub mod contacts;
 pub mod dates;
+pub mod sheet;
 pub mod values;
