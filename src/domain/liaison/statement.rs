@@ -267,6 +267,31 @@ pub struct Problem {
     pub text: String,
 }
 
+/// Something the reader of a mail could not be sure of; `rules` makes a problem of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// A file that could not be read, and why, as a sentence that begins with "it".
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// A destination was named without a purpose and is taken to be for information.
+    PurposeAssumed(String),
+    /// There is a deadline, and no day in it.
+    DeadlineUnclear(String),
+    /// Two documents disagree on a field; the first value is used.
+    Differs {
+        /// Which field.
+        field: String,
+        /// The value used.
+        used: String,
+        /// The other one.
+        other: String,
+    },
+}
+
 /// A liaison statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
