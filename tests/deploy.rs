@@ -63,3 +63,33 @@ fn an_address_that_the_list_side_refuses_is_refused_while_the_sender_is_connecte
     };
     assert!(postfix::wait_for(refused), "{}", postfix.log());
 }
+
+fn recipe(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+#[test]
+fn the_example_configuration_is_taken() {
+    let file = recipe("enlace.toml");
+    let config = enlace::config::Config::load(Some(&file), []).unwrap();
+    assert_eq!(config.relay.transport, enlace::config::Transport::Smtp);
+    assert!(!config.has_public_listener());
+}
+
+#[test]
+fn the_service_unit_is_one_that_systemd_understands() {
+    let unit = std::fs::read_to_string(recipe("systemd/enlace.service")).unwrap();
+    assert!(unit.contains("ProtectSystem=strict") && unit.contains("NoNewPrivileges=yes"));
+    if std::process::Command::new("systemd-analyze").arg("--version").output().is_err() {
+        // A machine without systemd cannot say more.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("enlace.service");
+    // The program and its man page are not installed where the tests run.
+    let unit: String = unit.lines().filter(|line| !line.starts_with("Documentation=")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, unit.replace("/usr/bin/enlace", "/bin/true")).unwrap();
+    let output = std::process::Command::new("systemd-analyze").arg("verify").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("enlace.service:"), "{said}");
+}
