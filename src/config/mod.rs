@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 pub use directory::{Directory, Ldap, Oidc};
 pub use dkim::Dkim;
-pub use error::ConfigError;
+pub use error::{ConfigError, nearest};
 pub use limits::Limits;
 pub use listen::{Listen, Protocol, Tls};
 pub use relay::{Relay, RelayTls, Transport};

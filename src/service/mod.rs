@@ -12,6 +12,8 @@ pub mod post;
 pub mod queue;
 pub mod rights;
 pub mod robot;
+pub mod subscribe;
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
