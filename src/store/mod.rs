@@ -5,6 +5,11 @@
 //! What a verb changed is on disk (fsync) when it returns, except [`Posts::put_body`]; all waiting callers share one group commit.
 //! Rules do not live here: no verb looks at account kinds, rights or languages.
 
+pub mod bell;
+pub mod body;
+pub mod record;
+pub mod sled;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -359,4 +364,29 @@ pub trait Store: Accounts + Groups + Subscriptions + Posts + Batches + Marks + R
     async fn health(&self) -> Result<()>;
     /// Writes everything out and closes; later verbs fail.
     async fn close(&self) -> Result<()>;
+}
+
+/// Which store, and where: what [`open`] needs of the configuration.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    /// The embedded store in this folder, for one process.
+    Sled {
+        /// `service.data_dir`.
+        data_dir: PathBuf,
+        /// How it is run; the default is right outside of tests.
+        options: sled::SledOptions,
+    },
+}
+
+/// Opens the store, creating it if it is not there.
+///
+/// # Errors
+/// If another process has it, if it is damaged, or if there is no room even to open it; the text names the remedy.
+pub async fn open(options: StoreOptions) -> Result<Arc<dyn Store>> {
+    match options {
+        StoreOptions::Sled { data_dir, options } => {
+            let opened = tokio::task::spawn_blocking(move || sled::SledStore::open(&data_dir, options)).await;
+            Ok(opened.map_err(|e| StoreError::Unavailable(format!("opening the store: {e}")))??)
+        }
+    }
 }
