@@ -19,7 +19,7 @@ use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use minijinja::{Value, context};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,8 @@ impl Site {
         Router::new()
             .route("/", get(page::group::list))
             .route("/groups/{code}", get(page::group::show))
+            .route("/u/{token}", get(page::unsubscribe::ask).post(page::unsubscribe::leave))
+            .route("/u/{token}/undo", post(page::unsubscribe::come_back))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/static/enlace.css", get(style))
@@ -85,6 +87,15 @@ impl Site {
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
+    }
+
+    /// The page for a token that is none.
+    fn bad_link(&self, language: Language, path: &str) -> Response {
+        let word = |key| self.pages.word(language, key, &[]);
+        let content = context! { lines => vec![word("token-text")], button => (), after => (), home => true };
+        let mut response = self.page("message.html", language, path, &word("token-title"), content);
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response
     }
 
     /// A page that says what is wrong, in the reader's language.

@@ -1,3 +1,4 @@
 //! One file a noun: what a page shows.
 
 pub mod group;
+pub mod unsubscribe;

@@ -1,0 +1,142 @@
+//! `/u/TOKEN`: leave a group from the link in a copy (RFC 8058, RFC 2369 section 3.2), and come back.
+//!
+//! GET and HEAD show a page and change nothing, since scanners fetch every link of a mail. POST acts at once, without a
+//! login and without a redirection: the token is the right. A second POST says the same again. `/u/TOKEN/undo` takes the
+//! person back by the same service that a `subscribe` by mail uses, so every rule of the gate speaks again.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use crate::domain::account::Account;
+use crate::domain::group::Group;
+use crate::domain::language::Language;
+use crate::domain::subscription::SubscriptionState;
+use crate::service::subscribe::{self, Outcome, Wish};
+use crate::service::{Actor, Failure};
+use crate::web::{Asked, Site};
+use std::sync::Arc;
+
+/// Whom and what a good token names.
+struct Link {
+    account: Account,
+    group: Arc<Group>,
+    language: Language,
+    token: String,
+}
+
+/// The button of a page.
+#[derive(Serialize)]
+struct Button {
+    action: String,
+    text: String,
+    one_click: bool,
+    quiet: bool,
+}
+
+/// `GET /u/TOKEN`
+pub async fn ask(State(site): State<Site>, Path(token): Path<String>, asked: Asked) -> Response {
+    let link = match read(&site, &token, &asked).await {
+        Ok(link) => link,
+        Err(answer) => return *answer,
+    };
+    let subscription = match site.services.store.subscription(&link.group.code, link.account.id).await {
+        Ok(subscription) => subscription,
+        Err(error) => return failed(&site, link.language, &asked, &Failure::from(error)),
+    };
+    if subscription.is_none_or(|subscription| matches!(subscription.state, SubscriptionState::Unsubscribed(_))) {
+        return link.left(&site);
+    }
+    link.page(&site, "leave-title", "leave-question", Some(link.button(&site, "", "leave-button", false)), Some("leave-nothing"))
+}
+
+/// `POST /u/TOKEN`; what the body says is not looked at, because some providers send it as a form and some as multipart.
+pub async fn leave(State(site): State<Site>, Path(token): Path<String>, asked: Asked, _body: Bytes) -> Response {
+    act(&site, &token, &asked, Wish::Unsubscribe).await
+}
+
+/// `POST /u/TOKEN/undo`
+pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, asked: Asked, _body: Bytes) -> Response {
+    act(&site, &token, &asked, Wish::Subscribe).await
+}
+
+async fn act(site: &Site, token: &str, asked: &Asked, wish: Wish) -> Response {
+    let link = match read(site, token, asked).await {
+        Ok(link) => link,
+        Err(answer) => return *answer,
+    };
+    let address = link.account.address();
+    let actor = Actor::from(address);
+    match subscribe::own(&site.services, &actor, &link.group, address, wish).await {
+        Ok(Outcome::Unsubscribed(_) | Outcome::NotSubscribed(_)) => link.left(site),
+        Ok(Outcome::AwaitsApproval(reason)) => link.said(site, "join", "pending-text", &site.services.texts.reason(link.language, &reason)),
+        Ok(Outcome::Refused(reason) | Outcome::Declined(reason)) => {
+            link.said(site, "undo-refused-title", "{0}", &site.services.texts.reason(link.language, &reason))
+        }
+        Ok(_) => link.page(site, "undone-title", "undone-text", None, None),
+        Err(failure) => failed(site, link.language, asked, &failure),
+    }
+}
+
+/// What the token names; else the page that says that the link does not work.
+async fn read(site: &Site, token: &str, asked: &Asked) -> Result<Link, Box<Response>> {
+    let language = asked.language(site, &[]);
+    let not_good = || Box::new(site.bad_link(language, &asked.path));
+    let Some((id, code)) = site.services.keys.read_one_click(token) else { return Err(not_good()) };
+    let Some(group) = site.services.groups().get(&code).cloned() else { return Err(not_good()) };
+    match site.services.store.account(id).await {
+        Ok(Some(account)) => {
+            let language = asked.language(site, &account.languages);
+            Ok(Link { account, group, language, token: token.to_owned() })
+        }
+        Ok(None) => Err(not_good()),
+        Err(error) => Err(Box::new(failed(site, language, asked, &Failure::from(error)))),
+    }
+}
+
+fn failed(site: &Site, language: Language, asked: &Asked, failure: &Failure) -> Response {
+    tracing::error!(error = %failure, "Could not carry out what a link asked for");
+    let status = if matches!(failure, Failure::Store(_)) { 503 } else { 500 };
+    site.problem(status, language, &asked.path)
+}
+
+impl Link {
+    fn path(&self) -> String {
+        format!("/u/{}", self.token)
+    }
+
+    fn button(&self, site: &Site, more: &str, word: &str, quiet: bool) -> Button {
+        let action = format!("/u/{}{more}?lang={}", self.token, self.language);
+        Button { action, text: site.pages.word(self.language, word, &[]), one_click: more.is_empty(), quiet }
+    }
+
+    fn left(&self, site: &Site) -> Response {
+        self.page(site, "left-title", "left-text", Some(self.button(site, "/undo", "undo-button", true)), None)
+    }
+
+    /// A page about the group and the person.
+    fn page(&self, site: &Site, title: &str, text: &str, button: Option<Button>, after: Option<&str>) -> Response {
+        let about = [self.group.code.as_str(), self.account.address().as_str()];
+        let word = |key: &str| site.pages.word(self.language, key, &about);
+        let mut lines = vec![word(text)];
+        if title == "left-title" {
+            lines.push(word("left-undo"));
+        }
+        let content = context! {
+            lines => lines,
+            button => button.map_or_else(|| Value::from(()), |button| Value::from(minijinja::value::Serde(button))),
+            after => after.map(word),
+            home => title == "undone-title",
+        };
+        site.page("message.html", self.language, &self.path(), &word(title), content)
+    }
+
+    /// A page that passes on a reason.
+    fn said(&self, site: &Site, title: &str, text: &str, reason: &str) -> Response {
+        let lines = vec![site.pages.word(self.language, text, &[reason])];
+        let content = context! { lines => lines, button => (), after => (), home => true };
+        site.page("message.html", self.language, &self.path(), &site.pages.word(self.language, title, &[]), content)
+    }
+}
