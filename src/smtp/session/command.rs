@@ -44,25 +44,25 @@ impl Lines {
         if self.skipped > 0 {
             return self.skip(input);
         }
-        let unseen = &input[self.seen..];
+        // Only what a line may have is looked at, so that it does not matter in which pieces the octets come.
+        let looked_at = input.len().min(longest);
+        let unseen = &input[self.seen..looked_at];
         let line_end = memchr(b'\n', unseen);
         if memchr(0, &unseen[..line_end.unwrap_or(unseen.len())]).is_some() {
             return Some(Line::Broken);
         }
         let Some(end) = line_end.map(|at| at + self.seen) else {
-            self.seen = input.len();
-            if self.seen > longest {
-                self.seen = 0;
-                return self.skip(input);
+            self.seen = looked_at;
+            if looked_at < longest {
+                return None;
             }
-            return None;
+            self.seen = 0;
+            return self.skip(input);
         };
         self.seen = 0;
         let line = input.split_to(end + 1).freeze();
-        if end == 0 || memchr2(b'\r', b'\n', &line) != Some(end - 1) {
-            return Some(Line::Broken);
-        }
-        Some(if line.len() > longest { Line::TooLong } else { Line::Whole(line) })
+        let ended_well = end > 0 && memchr2(b'\r', b'\n', &line) == Some(end - 1);
+        Some(if ended_well { Line::Whole(line) } else { Line::Broken })
     }
 
     fn skip(&mut self, input: &mut BytesMut) -> Option<Line> {
