@@ -7,5 +7,6 @@ pub mod bodies;
 pub mod event;
 pub mod labels;
 pub mod plain;
+pub mod rules;
 pub mod statement;
 pub mod view;

@@ -10,6 +10,7 @@ pub mod dates;
 mod fields;
 pub mod files;
 mod posted;
+pub mod record;
 pub mod sheet;
 pub mod title;
 pub mod values;
