@@ -126,7 +126,14 @@ pub async fn keep(store: &dyn Store, group: &str) -> PostId {
 }
 
 pub fn recipient(number: u32, state: RecipientState) -> PlannedRecipient {
-    PlannedRecipient { address: format!("user{number}@example.org"), account: Some(AccountId(number.into())), group: 0, edition: 0, state, reason: reason() }
+    PlannedRecipient {
+        address: format!("user{number}@example.org"),
+        account: Some(AccountId(number.into())),
+        group: 0,
+        edition: 0,
+        state,
+        reason: reason(),
+    }
 }
 
 /// Keeps a post and plans it in batches of these sizes; everybody is to get it.

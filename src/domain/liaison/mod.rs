@@ -5,8 +5,10 @@
 
 pub mod bodies;
 pub mod event;
+pub mod following;
 pub mod labels;
 pub mod plain;
+pub mod routing;
 pub mod rules;
 pub mod statement;
 pub mod view;

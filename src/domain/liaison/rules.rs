@@ -86,6 +86,7 @@ problem_texts! {
     CommentWithoutDeadline "V3" Warning "v3-deadline" "comments are requested of {0} without a deadline";
     DeadlinePast "V4" Warning "v4-past" "the deadline {0} has passed";
     DeadlineSoon "V4" Warning "v4-soon" "the deadline {0} leaves no working day";
+    DeadlineUnread "V4" Warning "v4-unread" "the deadline \"{0}\" names no day and is not followed";
     DeadlineDiffers "V4" Warning "v4-differs" "the documents disagree on the {0}: {1} is used, another says {2}";
     NoApproval "V5" Error "v5-approval" "no approval was found; add a line such as \"Approval: ITU-T SG12 meeting (Geneva, 18 September 2026)\"";
     ApprovalWithoutLevel "V5" Error "v5-level" "the approval \"{0}\" does not name who approved: study group, working party, rapporteur group, regional group, or by correspondence";
@@ -189,8 +190,10 @@ fn deadline_sensible(statement: &Statement, circumstances: &Circumstances<'_>, p
         }
     }
     for doubt in circumstances.doubts {
-        if let Doubt::Differs { field, used, other } = doubt {
-            problems.push(Finding::DeadlineDiffers.about([field, used, other]));
+        match doubt {
+            Doubt::Differs { field, used, other } => problems.push(Finding::DeadlineDiffers.about([field, used, other])),
+            Doubt::DeadlineUnclear(text) if !statement.asks_action() => problems.push(Finding::DeadlineUnread.about([text])),
+            _ => {}
         }
     }
 }
@@ -314,4 +317,4 @@ fn is_readable_kind(name: &str, media_type: &str) -> bool {
 
 #[cfg(test)]
 #[path = "rules_tests.rs"]
-mod tests;
+pub mod tests_support;

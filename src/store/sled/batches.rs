@@ -10,13 +10,11 @@ use super::ledger::{BatchRow, Noted, OpenBatch, OpenPost, PlanRow, Sheet, Slice,
 use super::posts::post;
 use super::rows::{Reader, Rows};
 use super::writer::Writer;
-use super::{SledStore, Shared, keys, lock};
+use super::{Shared, SledStore, keys, lock};
 use crate::domain::id::PostId;
 use crate::domain::ledger::{Counts, Outcome, PlannedRecipient, RecipientState};
 use crate::domain::post::{Post, PostState};
-use crate::store::{
-    BATCH_RECIPIENTS, BatchKey, Batches, Claim, Claimed, DueBatch, LedgerKey, RecipientRecord, Result, StoreError, record,
-};
+use crate::store::{BATCH_RECIPIENTS, BatchKey, Batches, Claim, Claimed, DueBatch, LedgerKey, RecipientRecord, Result, StoreError, record};
 
 fn batch_row(rows: &impl Rows, key: BatchKey) -> Result<Option<BatchRow>> {
     let row = rows.get(&keys::batch(key))?;
@@ -179,7 +177,9 @@ impl Writer<'_> {
 
     /// The post of an open batch, shared by all who work on it.
     fn cached_post(&mut self, id: PostId) -> Result<Arc<Post>> {
-        if let Some(post) = self.ledger.posts.get(&id).and_then(|open| open.cached.upgrade()).filter(|post| post.state == PostState::Planned) {
+        if let Some(post) =
+            self.ledger.posts.get(&id).and_then(|open| open.cached.upgrade()).filter(|post| post.state == PostState::Planned)
+        {
             return Ok(post);
         }
         let post = self.post(id)?.ok_or_else(|| record::damaged(&format!("post {id}"), "it has open batches and no row"))?;

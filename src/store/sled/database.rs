@@ -78,8 +78,7 @@ fn open_patiently(path: &Path, cache_octets: u64) -> sled::Result<sled::Db> {
     loop {
         let config = sled::Config::new().path(path).mode(sled::Mode::LowSpace).cache_capacity(cache_octets);
         // sled panics on some damaged files where it should answer with an error.
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .unwrap_or(Err(sled::Error::Corruption { at: None, bt: () }));
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open())).unwrap_or(Err(sled::Error::Corruption { at: None, bt: () }));
         match opened {
             Err(sled::Error::Io(e)) if e.to_string().contains("acquire lock") && started.elapsed() < LOCK_WAIT => {
                 std::thread::sleep(Duration::from_millis(20));

@@ -92,7 +92,11 @@ impl Sheet {
             }
             at = found;
         }
-        if sheet.states.len() == plan.len() { Ok((plan, sheet)) } else { Err(record::damaged(&what(), "plan and outcomes differ in length")) }
+        if sheet.states.len() == plan.len() {
+            Ok((plan, sheet))
+        } else {
+            Err(record::damaged(&what(), "plan and outcomes differ in length"))
+        }
     }
 
     /// Notes an attempt; gives back the state before and after it, or `None` if there is no such recipient.
@@ -379,7 +383,11 @@ impl Ledger {
         for (number, batch) in &post.batches {
             let place = (batch.due, BatchKey { post: id, number: *number });
             if batch.claim.is_none() {
-                if halted { self.waiting.remove(&place) } else { self.waiting.insert(place) };
+                if halted {
+                    self.waiting.remove(&place)
+                } else {
+                    self.waiting.insert(place)
+                };
             }
         }
     }

@@ -258,8 +258,7 @@ fn log_path(folder: &Path, number: u64) -> PathBuf {
 
 fn log_numbers(folder: &Path) -> Result<Vec<u64>> {
     let list = fs::read_dir(folder).map_err(|e| io_error("listing", folder, &e))?;
-    let mut numbers: Vec<u64> =
-        list.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("log-")?.parse().ok()).collect();
+    let mut numbers: Vec<u64> = list.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("log-")?.parse().ok()).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -301,8 +300,5 @@ fn record_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
 }
 
 fn damaged(path: &Path, why: &str) -> StoreError {
-    StoreError::Damaged(format!(
-        "{} is damaged: {why}; stop the service and restore the last backup (`enlace restore`)",
-        path.display()
-    ))
+    StoreError::Damaged(format!("{} is damaged: {why}; stop the service and restore the last backup (`enlace restore`)", path.display()))
 }

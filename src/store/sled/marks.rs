@@ -103,10 +103,8 @@ impl Marks for SledStore {
     }
 
     async fn request(&self, id: RequestId) -> Result<Option<Request>> {
-        self.read(move |reader, _| {
-            reader.get(&keys::request(id.0))?.map(|row| record::decode(&format!("request {id}"), &row)).transpose()
-        })
-        .await
+        self.read(move |reader, _| reader.get(&keys::request(id.0))?.map(|row| record::decode(&format!("request {id}"), &row)).transpose())
+            .await
     }
 
     async fn take_request(&self, id: RequestId) -> Result<bool> {
@@ -125,7 +123,8 @@ impl Marks for SledStore {
         let group = group.cloned();
         self.read(move |reader, _| {
             let all = reader.scan(keys::REQUESTS, None).map(|row| record::decode::<Request>("a request", &row?.1));
-            all.filter(|request| request.as_ref().map_or(true, |request| group.as_ref().is_none_or(|group| *group == request.group))).collect()
+            all.filter(|request| request.as_ref().map_or(true, |request| group.as_ref().is_none_or(|group| *group == request.group)))
+                .collect()
         })
         .await
     }

@@ -218,7 +218,11 @@ impl SledStore {
         self.send(Order::Run(verb))?;
         match receiver.await {
             Ok(result) => result,
-            Err(_) => Err(self.shared.condition().err().unwrap_or_else(|| StoreError::Unavailable("the store could not do it: see the log".into()))),
+            Err(_) => Err(self
+                .shared
+                .condition()
+                .err()
+                .unwrap_or_else(|| StoreError::Unavailable("the store could not do it: see the log".into()))),
         }
     }
 
@@ -228,10 +232,8 @@ impl SledStore {
         R: Send + 'static,
         F: FnOnce(Reader<'_>, &Shared) -> Result<R> + Send + 'static,
     {
-        self.blocking(move |shared| {
-            shared.with_database(|database| read(Reader { tree: &database.sled, bodies: &shared.bodies }, shared))
-        })
-        .await
+        self.blocking(move |shared| shared.with_database(|database| read(Reader { tree: &database.sled, bodies: &shared.bodies }, shared)))
+            .await
     }
 
     async fn blocking<R, F>(&self, work: F) -> Result<R>

@@ -7,9 +7,9 @@ use std::ops::Bound;
 
 use super::database::sled_error;
 use super::log::{Entry, Record};
+use crate::domain::post::BodyRef;
 use crate::store::Result;
 use crate::store::body::Bodies;
-use crate::domain::post::BodyRef;
 use crate::store::record;
 
 /// A longer value lies in a segment, and its row only says where: sled keeps values over 128 KiB in files it never syncs.

@@ -177,7 +177,10 @@ pub async fn outcomes_are_counted_and_settled(factory: &dyn Factory) {
     store.settle_batch(key(id, 0), mine.holder, t0() + seconds(300)).await.unwrap();
     assert_eq!(store.counts(id).await.unwrap(), expected);
     let found = store.recipient(LedgerKey { batch: key(id, 0), index: 3 }).await.unwrap().unwrap();
-    assert_eq!((found.state, found.attempts[0].at, found.attempts[0].reply.as_str()), (Deferred, t0() + seconds(5), "250 2.0.0 3 deferred"));
+    assert_eq!(
+        (found.state, found.attempts[0].at, found.attempts[0].reply.as_str()),
+        (Deferred, t0() + seconds(5), "250 2.0.0 3 deferred")
+    );
     assert_eq!(store.recipient(LedgerKey { batch: key(id, 0), index: 5 }).await.unwrap(), None);
 }
 
