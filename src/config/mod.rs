@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::domain::meeting::LeadTimes;
+
 pub use directory::{Directory, Ldap, Oidc};
 pub use dkim::Dkim;
 pub use error::{ConfigError, nearest};
@@ -69,6 +71,8 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// Recurring jobs.
     pub schedule: Schedule,
+    /// Lead times of meetings: letter, deadlines, reminders.
+    pub meetings: LeadTimes,
     /// Bounds on what comes from outside.
     pub limits: Limits,
     /// How long things are kept.
@@ -88,6 +92,7 @@ impl Default for Config {
             directory: Directory::default(),
             oidc: None,
             schedule: Schedule::default(),
+            meetings: LeadTimes::default(),
             limits: Limits::default(),
             retention: Retention::default(),
         }

@@ -8,6 +8,8 @@ use super::Cron;
 pub struct Schedule {
     /// Digests go out.
     pub digest: Cron,
+    /// Readers who asked for it get the meetings and deadlines of the next eight weeks.
+    pub outlook: Cron,
     /// Reminders of deadlines go out.
     pub deadlines: Cron,
     /// The directory is read again.
@@ -24,6 +26,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Self {
             digest: Cron::known("0 0 7 * * *"),
+            outlook: Cron::known("0 0 7 * * Mon"),
             deadlines: Cron::known("0 0 8 * * *"),
             directory_sync: Cron::known("0 15 * * * *"),
             roster_review: Cron::known("0 0 8 1 1 *"),

@@ -42,9 +42,21 @@ fn every_key_is_in_the_shipped_file() {
     let table: toml::Table = uncommented.parse().unwrap_or_else(|error| panic!("{error}"));
     let mut there: BTreeSet<String> = BTreeSet::new();
     collect("", &toml::Value::Table(table), &mut there);
-    for section in
-        ["service", "store", "web", "relay", "senders", "dkim", "directory", "directory.ldap", "oidc", "schedule", "limits", "retention"]
-    {
+    for section in [
+        "service",
+        "store",
+        "web",
+        "relay",
+        "senders",
+        "dkim",
+        "directory",
+        "directory.ldap",
+        "oidc",
+        "schedule",
+        "meetings",
+        "limits",
+        "retention",
+    ] {
         let wrong = format!("[{section}]\nx_y_z = 1");
         let message = toml::from_str::<Config>(&wrong).unwrap_err().message().to_owned();
         let expected: Vec<&str> = message.split('`').skip(3).step_by(2).collect();

@@ -73,10 +73,17 @@ pub struct Setting<'a> {
 
 /// One object for mail: all entries of the meeting under `method`, in CRLF lines.
 pub fn object(meeting: &Meeting, method: &Method, setting: &Setting<'_>) -> String {
+    objects(std::slice::from_ref(meeting), method, setting)
+}
+
+/// One object of several meetings, for somebody who joined or left a group.
+pub fn objects(meetings: &[Meeting], method: &Method, setting: &Setting<'_>) -> String {
     let mut calendar = empty();
     calendar.append_property(Property::new("METHOD", method.as_str()));
-    push_events(&mut calendar, meeting, method, setting);
-    with_zones(&calendar, &[meeting])
+    for meeting in meetings {
+        push_events(&mut calendar, meeting, method, setting);
+    }
+    with_zones(&calendar, &meetings.iter().collect::<Vec<_>>())
 }
 
 /// A feed of meetings: drafts are left out, cancelled ones stay as cancelled.

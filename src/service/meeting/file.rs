@@ -142,7 +142,11 @@ pub fn read(text: &str, known: &Known<'_>) -> Result<Reading, ConfigError> {
     if text.len() > MOST_OCTETS {
         return Err(reader.wrong(0, format!("the file has more than {MOST_OCTETS} octets"), "split it"));
     }
-    let raw: RawFile = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text, known.file))?;
+    let raw: RawFile = toml::from_str(text).map_err(|error| {
+        let mistake = ConfigError::from_toml(&error, text, known.file);
+        let dated = mistake.remedy.is_empty() && mistake.text.contains("date");
+        if dated { ConfigError { remedy: "write a day that exists, such as 2027-06-30".into(), ..mistake } } else { mistake }
+    })?;
     if raw.meeting.is_empty() {
         return Err(reader.wrong(0, "the file has no meeting".into(), "write a table [[meeting]]"));
     }
@@ -227,7 +231,11 @@ impl Reader<'_> {
             deadlines,
             parts,
             letter: raw.letter.map(|letter| Letter { reference: tidy(&letter.reference), file: None }),
-            status: raw.status,
+            status: match raw.status {
+                MeetingStatus::Updated => MeetingStatus::Announced,
+                MeetingStatus::Reported => MeetingStatus::Held,
+                status => status,
+            },
             report: report.transpose()?,
             sequence: 0,
             created_at: self.known.now,

@@ -1,0 +1,104 @@
+//! Meetings and what was sent of them, as they lie in the store: a version octet and postcard.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::PostId;
+use crate::domain::meeting::{Meeting, MeetingId, NoticeKey, notices};
+use crate::service::{Failure, Services};
+use crate::store::StoreError;
+
+/// Register of the records.
+pub const MEETINGS: &str = "meeting";
+/// Register of what was sent.
+pub const NOTICES: &str = "meeting-notices";
+const VERSION: u8 = 1;
+/// Entries read at a time.
+const PAGE: usize = 200;
+/// How often a write is tried again because another was first.
+const MOST_TRIES: usize = 20;
+
+/// A notice that went out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// As which post; `None` where there was nobody to send it to.
+    pub post: Option<PostId>,
+}
+
+/// What was sent of one meeting.
+pub type Marks = BTreeMap<NoticeKey, Mark>;
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![VERSION]).expect("values of the domain are of bounded depth and have no maps of unknown length")
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, StoreError> {
+    let damaged = |why: &str| StoreError::Damaged(format!("the record of {what} cannot be read: {why}; restore it from a backup"));
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|error| damaged(&error.to_string())),
+        Some((version, _)) => Err(damaged(&format!("it has version {version}, and this program knows {VERSION}"))),
+        None => Err(damaged("it is empty")),
+    }
+}
+
+/// A meeting with the version of its record.
+pub async fn find(services: &Services, id: &MeetingId) -> Result<Option<(u64, Meeting)>, Failure> {
+    let Some((version, bytes)) = services.store.entry(MEETINGS, id.as_str()).await? else { return Ok(None) };
+    Ok(Some((version, decode(&bytes, &format!("meeting {id}"))?)))
+}
+
+/// All meetings, by id.
+pub async fn all(services: &Services) -> Result<Vec<Meeting>, Failure> {
+    let mut meetings = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = services.store.entries(MEETINGS, after.as_deref(), PAGE).await?;
+        let Some((last, ..)) = page.last() else { return Ok(meetings) };
+        after = Some(last.clone());
+        for (key, _, bytes) in &page {
+            meetings.push(decode(bytes, &format!("meeting {key}"))?);
+        }
+    }
+}
+
+/// Writes a meeting whose record is still of version `expected`.
+pub async fn put(services: &Services, meeting: &Meeting, expected: u64) -> Result<(), Failure> {
+    let written = services.store.put_entry(MEETINGS, meeting.id.as_str(), expected, encode(meeting)).await?;
+    let busy = || Failure::Invalid(format!("{} was changed by somebody else at this moment; look at it, and try again", meeting.id));
+    written.map(|_| ()).ok_or_else(busy)
+}
+
+/// What was sent of a meeting.
+pub async fn marks(services: &Services, id: &MeetingId) -> Result<Marks, Failure> {
+    match services.store.entry(NOTICES, id.as_str()).await? {
+        Some((_, bytes)) => Ok(decode(&bytes, &format!("the notices of {id}"))?),
+        None => Ok(Marks::new()),
+    }
+}
+
+/// The same as the plan wants it.
+pub fn sent(marks: &Marks) -> notices::Sent {
+    marks.iter().map(|(key, mark)| (key.clone(), mark.at)).collect()
+}
+
+/// Adds marks; those that are there stay.
+pub async fn mark(services: &Services, id: &MeetingId, more: &Marks) -> Result<(), Failure> {
+    for _ in 0..MOST_TRIES {
+        let (version, mut marks) = match services.store.entry(NOTICES, id.as_str()).await? {
+            Some((version, bytes)) => (version, decode::<Marks>(&bytes, &format!("the notices of {id}"))?),
+            None => (0, Marks::new()),
+        };
+        let before = marks.len();
+        for (key, mark) in more {
+            marks.entry(key.clone()).or_insert_with(|| mark.clone());
+        }
+        if marks.len() == before || services.store.put_entry(NOTICES, id.as_str(), version, encode(&marks)).await?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(Failure::Store(StoreError::Unavailable(format!("the notices of {id} are written by too many at once; try again"))))
+}

@@ -1,0 +1,474 @@
+//! Carries the plan out: what is due becomes a post, once.
+//!
+//! The post is kept first, under the notice's key as its repetition key, and the mark is written after. A crash between
+//! the two, or a second node at the same moment, meets the key again and finds in the first post's `origin` what was
+//! said by it. The other way round a crash would lose the notice. Each (language, format) is rendered once, whatever
+//! the number of readers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::record::{self, Mark, Marks};
+use super::texts::{self, Told, context, languages, with_setting};
+use super::{due, meetings, planned};
+use crate::domain::account::Account;
+use crate::domain::group::{Group, GroupCode, GroupKind};
+use crate::domain::id::PostId;
+use crate::domain::language::Language;
+use crate::domain::ledger::{PlannedRecipient, RecipientState};
+use crate::domain::meeting::{Meeting, MeetingId, Notice, NoticeKey, NoticeKind, To, notices};
+use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::reason::{Reason, Rule};
+use crate::domain::subscription::{DeliveryMode, Role, Stream, Subscription};
+use crate::mail::calendar::{self, Method};
+use crate::mail::write::{self, Automatic, Calendar, Letter, Mailbox};
+use crate::service::robot::{group_name, language_for};
+use crate::service::{Failure, Services};
+use crate::store::{BodySource, Kept};
+
+/// Members read from the store at a time.
+const PAGE: usize = 500;
+/// Rounds over one meeting; each sends all that is due, so more than two mean a mistake.
+const MOST_ROUNDS: usize = 5;
+/// What stands between two languages of one mail.
+const BETWEEN: &str = "\n\n----------------------------------------\n\n";
+
+/// What was done, and when to look again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// Notices that became posts, those that were said by another not counted.
+    pub sent: Vec<NoticeKey>,
+    /// When the next one is due, if one is planned.
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// Sends what is due of all meetings, or of one. Safe to run at any time, on any number of nodes.
+///
+/// # Errors
+/// When a template or the store fails; what was not sent stays due.
+pub async fn send_due(services: &Services, only: Option<&MeetingId>) -> Result<Sending, Failure> {
+    let meetings = match only {
+        Some(id) => vec![super::find(services, id).await?],
+        None => meetings(services, None).await?,
+    };
+    let mut sending = Sending::default();
+    let mut failure = None;
+    for meeting in meetings {
+        match send_of(services, &meeting, &mut sending.sent).await {
+            Ok(next) => sending.next = [sending.next, next].into_iter().flatten().min(),
+            // One meeting with a broken template must not hold up the others.
+            Err(error) => {
+                warn!(meeting.id = %meeting.id, "Could not send the notices of {}: {error}", meeting.id);
+                failure = Some(error);
+            }
+        }
+    }
+    failure.map_or(Ok(sending), Err)
+}
+
+async fn send_of(services: &Services, meeting: &Meeting, sent: &mut Vec<NoticeKey>) -> Result<Option<DateTime<Utc>>, Failure> {
+    for _ in 0..MOST_ROUNDS {
+        let marks = record::marks(services, &meeting.id).await?;
+        let plan = planned(services, meeting, &marks);
+        if due(&plan).next().is_none() {
+            return Ok(notices::next_time(&plan));
+        }
+        for notice in due(&plan) {
+            let covered: Vec<NoticeKey> = std::iter::once(notice.key.clone())
+                .chain(notices::merged_into(&plan, &notice.key).map(|other| other.key.clone()))
+                .collect();
+            let kept = keep(services, meeting, notice, &plan, &covered).await?;
+            let mark = Mark { at: services.now(), post: kept.as_ref().map(|(id, _)| *id) };
+            let covered = kept.map_or(covered, |(_, covered)| covered);
+            let more: Marks = covered.into_iter().map(|key| (key, mark.clone())).collect();
+            record::mark(services, &meeting.id, &more).await?;
+            info!(meeting.id = %meeting.id, notice = %notice.key, "Sent {}", notice.key);
+            sent.push(notice.key.clone());
+        }
+    }
+    Ok(None)
+}
+
+/// Keeps the post of a notice; returns it with the notices it says, or `None` where there is nobody to send it to.
+async fn keep(
+    services: &Services,
+    meeting: &Meeting,
+    notice: &Notice,
+    plan: &[Notice],
+    covered: &[NoticeKey],
+) -> Result<Option<(PostId, Vec<NoticeKey>)>, Failure> {
+    let Some(mut post) = post(services, meeting, notice, plan).await? else {
+        warn!(meeting.id = %meeting.id, "There is nobody to send {} to", notice.key);
+        return Ok(None);
+    };
+    post.origin = origin(covered);
+    let id = post.id;
+    match services.store.keep_post(post, vec![format!("meeting-notice {}", notice.key)]).await? {
+        Kept::New(_) => Ok(Some((id, covered.to_vec()))),
+        Kept::Repeated(first) => {
+            let first = first.get();
+            let said = services.store.post(first).await?.map(|post| said_by(&post.origin)).filter(|said| !said.is_empty());
+            Ok(Some((first, said.unwrap_or_else(|| vec![notice.key.clone()]))))
+        }
+    }
+}
+
+/// `meeting:KEY` with the other notices it says behind `+`.
+fn origin(covered: &[NoticeKey]) -> String {
+    format!("meeting:{}", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"))
+}
+
+fn said_by(origin: &str) -> Vec<NoticeKey> {
+    origin.strip_prefix("meeting:").unwrap_or_default().split('+').filter_map(|key| key.parse().ok()).collect()
+}
+
+/// A mail as a reader of one language gets it, for `--dry-run`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Preview {
+    /// Which notice.
+    pub key: String,
+    /// In which language.
+    pub language: String,
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+}
+
+/// The mails of what would be due for `meeting` at once, in each language; nothing is written or sent.
+///
+/// # Errors
+/// When a template fails.
+pub async fn preview(services: &Services, meeting: &Meeting) -> Result<Vec<Preview>, Failure> {
+    let marks = record::marks(services, &meeting.id).await?;
+    let plan = planned(services, meeting, &marks);
+    let mut previews = Vec::new();
+    for notice in due(&plan) {
+        let groups = groups_of(services, meeting, &notice.to);
+        let Some(group) = groups.first() else { continue };
+        for language in spoken(services) {
+            let (subject, text) = words(services, meeting, group, notice, &plan, language)?;
+            previews.push(Preview { key: notice.key.to_string(), language: language.to_string(), subject, text });
+        }
+    }
+    Ok(previews)
+}
+
+async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[Notice]) -> Result<Option<Post>, Failure> {
+    let groups = groups_of(services, meeting, &notice.to);
+    let Some(group) = groups.first().cloned() else { return Ok(None) };
+    let now = services.now();
+    let id = PostId::new(now, services.chance());
+    let message_id = format!("{id}.meeting@{}", services.site.domain);
+    let spoken = spoken(services);
+    let mut editions = Vec::with_capacity(spoken.len());
+    let mut subject = String::new();
+    for language in &spoken {
+        let (line, text) = words(services, meeting, &group, notice, plan, *language)?;
+        if subject.is_empty() {
+            subject.clone_from(&line);
+        }
+        let calendar = calendar_of(services, meeting, &group, notice, *language);
+        let letter = letter(services, &group, *language, Words { subject: line, text, message_id: message_id.clone(), calendar });
+        editions.push(edition(services, *language, &letter).await?);
+    }
+    let (kind, audience) = match &notice.to {
+        To::Subscribers | To::SubscribersAndParents => (PostKind::Meeting, Audience::Subscribers),
+        To::Leaving(code) => (PostKind::Meeting, Audience::Listed(leaving(services, meeting, code, &group, &spoken).await?)),
+        To::Managers => (PostKind::Robot, Audience::Listed(managers(services, &groups, &spoken).await?)),
+    };
+    if matches!(&audience, Audience::Listed(list) if list.is_empty()) {
+        return Ok(None);
+    }
+    // What a person did can be stopped for a while; what the calendar brings is due now.
+    let grace = groups.iter().filter_map(|group| TimeDelta::from_std(group.grace).ok()).max().unwrap_or_default();
+    Ok(Some(Post {
+        id,
+        groups: groups.iter().map(|group| group.code.clone()).collect(),
+        kind,
+        message_id,
+        subject,
+        sender: None,
+        author: None,
+        received_at: now,
+        not_before: if notice.kind.is_act() { now + grace } else { now },
+        editions,
+        audience,
+        state: PostState::Accepted,
+        arrival: Arrival::default(),
+        origin: String::new(),
+    }))
+}
+
+/// Groups a notice is addressed to, as far as they have a list and live; the leading one first.
+fn groups_of(services: &Services, meeting: &Meeting, to: &To) -> Vec<Arc<Group>> {
+    let table = services.groups();
+    let mut codes: Vec<GroupCode> = match to {
+        To::Leaving(code) => vec![code.clone()],
+        To::Subscribers | To::Managers | To::SubscribersAndParents => meeting.active_groups().cloned().collect(),
+    };
+    if *to == To::SubscribersAndParents {
+        let parents: Vec<_> = codes.iter().filter_map(|code| table.get(code)?.parent.clone()).collect();
+        codes.extend(parents);
+    }
+    let mut seen = BTreeSet::new();
+    codes.retain(|code| seen.insert(code.clone()));
+    let live = |group: &Arc<Group>| !group.retired && group.kind != GroupKind::External;
+    codes.iter().filter_map(|code| table.get(code)).filter(|group| live(group)).cloned().collect()
+}
+
+/// Languages of editions: those the service offers and has texts for.
+fn spoken(services: &Services) -> Vec<Language> {
+    let there = services.texts.languages();
+    let mut spoken: Vec<_> = services.config.service.languages.iter().copied().filter(|language| there.contains(language)).collect();
+    if spoken.is_empty() {
+        spoken.push(Language::ENGLISH);
+    }
+    spoken
+}
+
+/// Subject and text of a notice for a reader of `language`: hers first; what a person announces also in the group's others.
+fn words(
+    services: &Services,
+    meeting: &Meeting,
+    group: &Group,
+    notice: &Notice,
+    plan: &[Notice],
+    language: Language,
+) -> Result<(String, String), Failure> {
+    let others: Vec<_> = notices::merged_into(plan, &notice.key).collect();
+    let told = Told { meeting, group, lead: notice, others };
+    let there = services.texts.languages();
+    let all = languages(group, language);
+    let wanted = if notice.kind.is_act() { all.as_slice() } else { &all[..1] };
+    let mut subject = String::new();
+    let mut text = String::new();
+    for language in wanted.iter().filter(|l| **l == language || there.contains(l)) {
+        let mail =
+            services.texts.mail(*language, Some(group.code.as_str()), notice.kind.template(), context(services, &told, *language))?;
+        if text.is_empty() {
+            subject = mail.subject;
+        } else {
+            text.push_str(BETWEEN);
+        }
+        text.push_str(mail.text.trim_end());
+    }
+    text.push('\n');
+    Ok((subject, text))
+}
+
+struct Words {
+    subject: String,
+    text: String,
+    message_id: String,
+    calendar: Option<Calendar>,
+}
+
+fn letter(services: &Services, group: &Group, language: Language, words: Words) -> Letter {
+    let domain = &services.site.domain;
+    Letter {
+        // Answers go to the managers and not to the list.
+        from: Mailbox { name: group_name(group, language), address: group.sub_address("owner", domain) },
+        to: vec![Mailbox { name: String::new(), address: group.address(domain) }],
+        cc: Vec::new(),
+        reply_to: None,
+        subject: words.subject,
+        message_id: words.message_id,
+        date: services.now().with_timezone(&group.timezone).fixed_offset(),
+        language: Some(language),
+        automatic: Automatic::Generated,
+        in_reply_to: None,
+        references: Vec::new(),
+        text: words.text,
+        html: None,
+        calendar: words.calendar,
+        files: Vec::new(),
+    }
+}
+
+async fn edition(services: &Services, language: Language, letter: &Letter) -> Result<Edition, Failure> {
+    let body = services.store.put_body(BodySource::Bytes(Bytes::from(write::letter(letter)))).await?;
+    Ok(Edition { language: Some(language), body })
+}
+
+/// The calendar object of a notice that changes a reader's calendar.
+fn calendar_of(services: &Services, meeting: &Meeting, group: &Group, notice: &Notice, language: Language) -> Option<Calendar> {
+    let method = match notice.kind {
+        NoticeKind::Announcement | NoticeKind::Change => Method::Publish,
+        NoticeKind::Cancellation | NoticeKind::Postponement | NoticeKind::Withdrawal => Method::Cancel,
+        _ => return None,
+    };
+    Some(attached(services, std::slice::from_ref(meeting), group, &method, language))
+}
+
+fn attached(services: &Services, meetings: &[Meeting], group: &Group, method: &Method, language: Language) -> Calendar {
+    let text = with_setting(services, group, language, false, |setting| calendar::objects(meetings, method, setting));
+    Calendar { method: method.as_str().to_owned(), text, file_name: "invite.ics".to_owned() }
+}
+
+/// Managers of the groups and the leading group's secretariat, each once.
+async fn managers(services: &Services, groups: &[Arc<Group>], spoken: &[Language]) -> Result<Vec<PlannedRecipient>, Failure> {
+    let mut list = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (index, group) in groups.iter().enumerate() {
+        for (_, account) in services.members_with_role(&group.code, Role::Manager).await? {
+            if seen.insert(account.address().key().to_owned()) {
+                let language = language_for(services, Some(&account), group);
+                list.push(planned_for(
+                    &account,
+                    index,
+                    edition_of(spoken, language),
+                    Reason::new(Rule::ChairmanCopy, [group.code.as_str()]),
+                ));
+            }
+        }
+        for address in &group.secretariat {
+            if seen.insert(address.key().to_owned()) {
+                let language = language_for(services, None, group);
+                list.push(PlannedRecipient {
+                    address: address.to_string(),
+                    account: None,
+                    group: u8::try_from(index).unwrap_or(0),
+                    edition: edition_of(spoken, language),
+                    state: RecipientState::Planned,
+                    reason: Reason::new(Rule::SecretariatCopy, [group.code.as_str()]),
+                });
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// Subscribers of a group that left the meeting, without those who stay by another group.
+async fn leaving(
+    services: &Services,
+    meeting: &Meeting,
+    code: &GroupCode,
+    group: &Group,
+    spoken: &[Language],
+) -> Result<Vec<PlannedRecipient>, Failure> {
+    let mut list = Vec::new();
+    let mut after = None;
+    loop {
+        let page = services.store.members_of_group(code, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(list) };
+        after = Some(last.account);
+        for (subscription, account) in page {
+            if !wants_announcements(services, &subscription) {
+                continue;
+            }
+            let mut stays = false;
+            for other in meeting.active_groups() {
+                let other = services.store.subscription(other, account.id).await?;
+                stays |= other.is_some_and(|other| wants_announcements(services, &other));
+            }
+            if !stays {
+                let language = language_for(services, Some(&account), group);
+                list.push(planned_for(&account, 0, edition_of(spoken, language), Reason::new(Rule::Subscriber, [code.as_str()])));
+            }
+        }
+    }
+}
+
+fn wants_announcements(services: &Services, subscription: &Subscription) -> bool {
+    let on = subscription.streams.contains(&Stream::Announce);
+    subscription.is_active() && on && subscription.delivery.mode_on(services.today()) != DeliveryMode::None
+}
+
+fn planned_for(account: &Account, group: usize, edition: u8, reason: Reason) -> PlannedRecipient {
+    PlannedRecipient {
+        address: account.address().to_string(),
+        account: Some(account.id),
+        group: u8::try_from(group).unwrap_or(0),
+        edition,
+        state: RecipientState::Planned,
+        reason,
+    }
+}
+
+fn edition_of(spoken: &[Language], language: Language) -> u8 {
+    spoken.iter().position(|l| *l == language).and_then(|i| u8::try_from(i).ok()).unwrap_or(0)
+}
+
+/// Sends somebody who joined `group` its current meetings; `None` if there are none.
+///
+/// # Errors
+/// When a template or the store fails.
+pub async fn calendar_for_joiner(services: &Services, group: &GroupCode, account: &Account) -> Result<Option<PostId>, Failure> {
+    to_one(services, group, account, &Method::Publish).await
+}
+
+/// Takes the current meetings of `group` out of the calendar of somebody who left it, but for those she has by another group.
+///
+/// # Errors
+/// When a template or the store fails.
+pub async fn calendar_for_leaver(services: &Services, group: &GroupCode, account: &Account) -> Result<Option<PostId>, Failure> {
+    to_one(services, group, account, &Method::Cancel).await
+}
+
+async fn to_one(services: &Services, code: &GroupCode, account: &Account, method: &Method) -> Result<Option<PostId>, Failure> {
+    let group = services.group(code)?;
+    let now = services.now();
+    let language = language_for(services, Some(account), &group);
+    let mut current = Vec::new();
+    for mut meeting in meetings(services, Some(code)).await? {
+        // A meeting whose announcement is not out yet is announced to her with all the others.
+        let announced = record::marks(services, &meeting.id).await?.keys().any(|key| key.milestone == "announcement");
+        if !meeting.is_current(now) || !announced {
+            continue;
+        }
+        if *method == Method::Cancel {
+            let mut stays = false;
+            for other in meeting.active_groups().filter(|other| *other != code) {
+                let other = services.store.subscription(other, account.id).await?;
+                stays |= other.is_some_and(|other| wants_announcements(services, &other));
+            }
+            if stays {
+                continue;
+            }
+            // Clients pass over a CANCEL whose sequence was not raised.
+            meeting.sequence += 1;
+        }
+        current.push(meeting);
+    }
+    if current.is_empty() {
+        return Ok(None);
+    }
+    let shown: Vec<_> = current.iter().map(|m| texts::meeting_context(services, m, group.timezone, language)).collect();
+    let template = if *method == Method::Cancel { "meeting-left" } else { "meeting-joined" };
+    let context =
+        json!({ "group": crate::service::robot::group_context(services, &group, language), "meetings": shown, "language": language });
+    let mail = services.texts.mail(language, Some(code.as_str()), template, context)?;
+    let id = PostId::new(now, services.chance());
+    let message_id = format!("{id}.meeting@{}", services.site.domain);
+    let calendar = Some(attached(services, &current, &group, method, language));
+    let subject = mail.subject.clone();
+    let mut letter =
+        letter(services, &group, language, Words { subject: mail.subject, text: mail.text, message_id: message_id.clone(), calendar });
+    letter.to = vec![Mailbox { name: account.name.clone(), address: account.address().to_string() }];
+    let recipient = planned_for(account, 0, 0, Reason::new(Rule::RobotMail, [template]));
+    let post = Post {
+        id,
+        groups: vec![code.clone()],
+        kind: PostKind::Robot,
+        message_id,
+        subject,
+        sender: None,
+        author: None,
+        received_at: now,
+        not_before: now,
+        editions: vec![edition(services, language, &letter).await?],
+        audience: Audience::Listed(vec![recipient]),
+        state: PostState::Accepted,
+        arrival: Arrival::default(),
+        origin: format!("meeting:{template}"),
+    };
+    match services.store.keep_post(post, Vec::new()).await? {
+        Kept::New(id) | Kept::Repeated(id) => Ok(Some(id.get())),
+    }
+}
