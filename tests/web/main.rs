@@ -1,0 +1,5 @@
+//! The pages from outside: over a real socket, with a real store.
+
+mod headers;
+mod site;
+mod unsubscribe;
