@@ -1,1 +1,143 @@
-fn main() {}
+//! Arguments to the command line or to the daemon; the exit status.
+
+mod demo;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use clap::Parser;
+use enlace::cli::arguments::{Arguments, Command, Serve};
+use enlace::cli::control::Handler;
+use enlace::cli::execute::Executor;
+use enlace::cli::report::Failure;
+use enlace::cli::run::{self, NotOpened, Opener};
+use enlace::clock::Clock;
+use enlace::config::Config;
+use enlace::serve::{self, Opened};
+use enlace::store::StoreError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(answer) = run::without_store(arguments.command.as_ref()) {
+        return print(&answer.output, &answer.errors, answer.status);
+    }
+    let daemon = matches!(arguments.command, None | Some(Command::Serve(_)));
+    log(daemon);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return print("", &format!("enlace: the system gives no threads: {error}\n"), 1),
+    };
+    runtime.block_on(carry_out(arguments))
+}
+
+/// Logs go to standard error: all of the daemon's, only warnings of a command. `RUST_LOG` says otherwise,
+/// `ENLACE_LOG_FORMAT=json` makes them lines of JSON.
+fn log(daemon: bool) {
+    let default = if daemon { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("ENLACE_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+    }
+}
+
+async fn carry_out(arguments: Arguments) -> ExitCode {
+    if let Some(Command::Demo(options)) = &arguments.command {
+        return end(demo::run(options.once).await);
+    }
+    let config = match Config::load(arguments.config.as_deref(), std::env::vars()) {
+        Ok(config) => Arc::new(config),
+        Err(error) => return print("", &format!("enlace: {error}\n"), 1),
+    };
+    match &arguments.command {
+        None => end(daemon(config, &Serve::default()).await),
+        Some(Command::Serve(options)) => end(daemon(config, options).await),
+        Some(_) => {
+            let opener = Process { config: Arc::clone(&config), opened: Mutex::new(None) };
+            let words = std::env::args().collect();
+            let answer = run::carry_out(&arguments, words, &config.service.data_dir, &opener).await;
+            print(&answer.output, &answer.errors, answer.status)
+        }
+    }
+}
+
+fn end(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => print("", &format!("enlace: {error:#}\n"), 1),
+    }
+}
+
+fn print(output: &str, errors: &str, status: u8) -> ExitCode {
+    // A closed pipe is the reader's choice, not a failure.
+    let _ = std::io::stdout().write_all(output.as_bytes());
+    let _ = std::io::stderr().write_all(errors.as_bytes());
+    ExitCode::from(status)
+}
+
+/// Runs until SIGTERM or SIGINT; a second one ends it at once.
+async fn daemon(config: Arc<Config>, options: &Serve) -> anyhow::Result<()> {
+    let clock = match &options.clock {
+        None => Clock::system(),
+        Some(text) => Clock::starting_at(
+            DateTime::parse_from_rfc3339(text)
+                .with_context(|| format!("--clock {text:?} is not an instant such as 2027-01-15T08:00:00Z"))?
+                .with_timezone(&Utc),
+        ),
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = serve::start(config, clock).await?;
+    for (name, address) in &running.listeners {
+        let scheme = if name == "web" { "http://" } else { "" };
+        println!("listening {name} {scheme}{address}");
+    }
+    std::io::stdout().flush()?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("Stopping");
+    tokio::select! {
+        result = running.stop() => result,
+        _ = terminate.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
+        _ = interrupt.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
+    }
+}
+
+/// Opens the store in this process when no daemon answers.
+struct Process {
+    config: Arc<Config>,
+    opened: Mutex<Option<Opened>>,
+}
+
+#[async_trait]
+impl Opener for Process {
+    async fn open(&self) -> Result<Arc<dyn Handler>, NotOpened> {
+        let opened = serve::open(Arc::clone(&self.config), Clock::system()).await.map_err(|error| {
+            let failure = Failure::new(format!("{error:#}"), "");
+            match error.downcast_ref::<StoreError>() {
+                Some(StoreError::InUse(_)) => NotOpened::Busy(failure),
+                _ => NotOpened::Broken(failure),
+            }
+        })?;
+        let handler = Arc::new(Executor::new(Arc::clone(&opened.services)));
+        *self.opened.lock().await = Some(opened);
+        Ok(handler)
+    }
+
+    async fn close(&self) -> Result<(), Failure> {
+        match self.opened.lock().await.take() {
+            Some(opened) => opened.store.close().await.map_err(|error| Failure::new(error, "")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,1 +1,215 @@
-//! (in work)
+//! Puts the parts together: configuration, store, services, flows, listeners; takes them apart in the opposite order.
+//!
+//! Nothing but wiring: every line hands one part to another.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::control::Control;
+use crate::cli::execute::Executor;
+use crate::clock::Clock;
+use crate::config::{self, Config, Transport};
+use crate::delivery::{self, Delivery};
+use crate::ingest::Ingest;
+use crate::service::Services;
+use crate::smtp::listener::{self, Listener, ListenerConfig};
+use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
+use crate::smtp::session::{Limits, Protocol};
+use crate::store::sled::SledOptions;
+use crate::store::{self, Store, StoreOptions};
+use crate::text::Texts;
+use crate::web::Site;
+
+/// What a command of one process and the daemon have in common: an open store with the services over it.
+pub struct Opened {
+    /// The store, to be closed at the end.
+    pub store: Arc<dyn Store>,
+    /// The use cases.
+    pub services: Arc<Services>,
+}
+
+/// Opens the store and puts the services over it.
+///
+/// # Errors
+/// When a template or the store cannot be read; another process has the store.
+pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Opened> {
+    let texts = Texts::load(config.service.templates.as_deref()).context("templates")?;
+    let store = store::open(store_options(&config)).await?;
+    let services = Services::new(Arc::clone(&store), config, Arc::new(texts), clock).await?;
+    Ok(Opened { store, services: Arc::new(services) })
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions::Sled {
+        data_dir: config.service.data_dir.clone(),
+        options: SledOptions {
+            cache_octets: config.store.cache.0,
+            floor_octets: Some(config.limits.free_disk.0),
+            ..SledOptions::default()
+        },
+    }
+}
+
+/// A running daemon.
+pub struct Running {
+    /// The use cases, for whoever runs the daemon in its own process.
+    pub services: Arc<Services>,
+    /// `lmtp 127.0.0.1:8024` and `web http://127.0.0.1:8025`, in the order of the configuration.
+    pub listeners: Vec<(String, SocketAddr)>,
+    store: Arc<dyn Store>,
+    delivery: Delivery,
+    intake: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Starts everything; when it returns, every listener accepts.
+///
+/// # Errors
+/// When a part cannot start: names it and the remedy.
+pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
+    let Opened { store, services } = open(Arc::clone(&config), clock).await?;
+    let intake = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let mut listeners = Vec::new();
+
+    let receiver = Arc::new(Ingest::new(Arc::clone(&services)));
+    let mut bound: Vec<Listener> = Vec::new();
+    for listen in &config.listen {
+        let listener = listener::bind(listener_config(&config, listen))
+            .await
+            .with_context(|| format!("could not listen on {} ({})", listen.address, name(listen.protocol)))?;
+        listeners.push((name(listen.protocol).to_owned(), listener.local_addr()?));
+        bound.push(listener);
+    }
+    let web = TcpListener::bind(config.web.address).await.with_context(|| format!("could not listen on {} (web)", config.web.address))?;
+    listeners.push(("web".to_owned(), web.local_addr()?));
+    let control = Control::bind(&config.service.data_dir).context("control socket")?;
+
+    let site = Site::new(Arc::clone(&services)).context("page templates")?;
+    let stop = intake.clone();
+    tasks.spawn(async move { site.serve(web, stop).await });
+    let (executor, stop) = (Arc::new(Executor::new(Arc::clone(&services))), intake.clone());
+    tasks.spawn(async move { control.serve(executor, stop).await });
+    for listener in bound {
+        let (receiver, stop) = (Arc::clone(&receiver), intake.clone());
+        tasks.spawn(async move { listener.serve(receiver, stop).await });
+    }
+    tasks.close();
+    let delivery = Delivery::start(delivery::Parts {
+        services: Arc::clone(&services),
+        relay: relay(&config)?,
+        service: services.site.clone(),
+        keys: services.keys.clone(),
+        timezone: config.service.timezone,
+        settings: delivery::Settings {
+            connections: config.relay.connections,
+            recipients_a_transaction: config.relay.recipients,
+            retry_for: config.limits.retry_for.0,
+            ..delivery::Settings::default()
+        },
+    });
+    Ok(Running { services, listeners, store, delivery, intake, tasks })
+}
+
+impl Running {
+    /// Stops accepting, lets open transactions finish, hands over nothing new, writes everything out.
+    ///
+    /// # Errors
+    /// When the store cannot be closed.
+    pub async fn stop(self) -> Result<()> {
+        self.intake.cancel();
+        self.tasks.wait().await;
+        self.delivery.stop().await;
+        self.store.close().await?;
+        Ok(())
+    }
+}
+
+fn name(protocol: config::Protocol) -> &'static str {
+    match protocol {
+        config::Protocol::Lmtp => "lmtp",
+        config::Protocol::Smtp => "smtp",
+        config::Protocol::Submission => "submission",
+    }
+}
+
+fn listener_config(config: &Config, listen: &config::Listen) -> ListenerConfig {
+    let limits = &config.limits;
+    ListenerConfig {
+        protocol: match listen.protocol {
+            config::Protocol::Lmtp => Protocol::Lmtp,
+            config::Protocol::Smtp => Protocol::Smtp,
+            config::Protocol::Submission => Protocol::Submission,
+        },
+        address: listen.address,
+        hostname: config.service.domain.clone(),
+        domain: config.service.domain.clone(),
+        trusted_networks: listen.trusted_networks.iter().filter_map(|network| network.to_string().parse().ok()).collect(),
+        tls: listen.tls.as_ref().map(|tls| listener::TlsFiles {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            implicit: tls.implicit,
+        }),
+        limits: Limits {
+            message_octets: limits.message_size.0,
+            recipients: limits.recipients,
+            header_octets: usize::try_from(limits.header_size.0).unwrap_or(usize::MAX),
+            header_fields: limits.header_fields,
+            mime_depth: limits.mime_depth,
+            mime_parts: limits.mime_parts,
+            errors: limits.session_errors,
+            commands: limits.session_commands,
+            ..Limits::default()
+        },
+        patience: listener::Patience {
+            greeting: limits.greeting_timeout.0,
+            command: limits.command_timeout.0,
+            data: limits.data_timeout.0,
+            sessions: limits.sessions,
+            sessions_trusted_network: limits.sessions_trusted_network,
+            sessions_network: limits.sessions_network,
+            ..listener::Patience::default()
+        },
+    }
+}
+
+/// The way out that the configuration names.
+///
+/// # Errors
+/// When a user name stands without a password.
+pub fn relay(config: &Config) -> Result<Arc<dyn Relay>> {
+    let relay = &config.relay;
+    Ok(match relay.transport {
+        Transport::Directory => Arc::new(DirectoryRelay::new(outbox(&config.service.data_dir))),
+        Transport::Smtp => Arc::new(SmtpRelay::new(RelayOptions {
+            tls: match relay.tls {
+                config::RelayTls::None => RelayTls::None,
+                config::RelayTls::Starttls => RelayTls::Starttls,
+                config::RelayTls::Implicit => RelayTls::Implicit,
+            },
+            credentials: relay
+                .username
+                .clone()
+                .map(|user| {
+                    Ok::<_, anyhow::Error>((
+                        user,
+                        relay.password.as_ref().context("relay.username needs relay.password_file")?.reveal().to_owned(),
+                    ))
+                })
+                .transpose()?,
+            timeouts: Timeouts { command: relay.timeout.0, ..Timeouts::default() },
+            ..RelayOptions::plain(relay.host.clone(), relay.port, config.service.domain.clone())
+        })),
+    })
+}
+
+/// Where the `directory` transport puts copies.
+pub fn outbox(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("outbox")
+}

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A record that cannot be read: names the record and the remedy.
     #[error("{0}")]
     Damaged(String),
+    /// Another process has the store open: ask it, or wait for its end.
+    #[error("{0}")]
+    InUse(String),
 }
 
 /// Result of every verb.

@@ -5,5 +5,7 @@
 mod support;
 
 mod commands;
+mod crash;
 mod post;
+mod postfix;
 mod unsubscribe;

@@ -3,3 +3,5 @@
 
 pub mod client;
 pub mod daemon;
+pub mod postfix;
+pub mod sink;

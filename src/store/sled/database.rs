@@ -55,7 +55,9 @@ impl Database {
                 path.display()
             )),
             StoreError::Full(_) => StoreError::Full(format!("opening the database {}: {e}; make room on that disk", path.display())),
-            StoreError::Unavailable(_) => StoreError::Unavailable(format!("opening the database {}: {e}", path.display())),
+            StoreError::Unavailable(_) | StoreError::InUse(_) => {
+                StoreError::Unavailable(format!("opening the database {}: {e}", path.display()))
+            }
         })?;
         let file_path = path.join("db");
         let file = File::open(&file_path).map_err(|e| io_error("opening", &file_path, &e))?;

@@ -145,7 +145,7 @@ fn take_lock(root: &Path) -> Result<File> {
     let file = if path.exists() { open_file(&path, false)? } else { open_file(&path, true)? };
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
             "the data folder {} is in use by another process; stop the daemon, or hand it the command through its control socket",
             root.display()
         ))),

@@ -1,0 +1,291 @@
+//! Commands by mail: who asks is proved, or is asked back once; what is refused is refused in the session.
+//!
+//! A mail whose every command is refused gets the reason as an SMTP answer and no mail. Otherwise one answer tells what
+//! came of each command, in the sender's language. An unproved sender with an account gets at most one question a day
+//! over all groups; one without an account gets nothing but the SMTP answer.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Incoming, Refusal};
+use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
+use crate::domain::group::Group;
+use crate::domain::language::Language;
+use crate::domain::reason::{Reason, Rule, fill};
+use crate::domain::subscription::Delivery;
+use crate::mail::command::{self, Command, Problem};
+use crate::mail::content;
+use crate::mail::token::Purpose;
+use crate::service::robot::{self, Allowance, RobotMail};
+use crate::service::subscribe::{self, Outcome, Settings, Wish, delivery_text};
+use crate::service::{Actor, Failure, explain};
+
+/// Octets of a mail's text that are searched for commands.
+const TEXT_OCTETS: usize = 64 * 1024;
+
+/// The person who asks.
+struct Person<'a> {
+    address: &'a EmailAddress,
+    account: Account,
+    language: Language,
+}
+
+/// What came of one command.
+struct Done {
+    command: String,
+    text: String,
+    refused: Option<Reason>,
+}
+
+impl Incoming {
+    /// `L-request@`.
+    pub(super) async fn request(&self, group: &Arc<Group>) -> Result<String, Refusal> {
+        self.refuse_robots(group)?;
+        let bytes = self.bytes().await?;
+        let text = content::text_body(&content::parse(&bytes)?, TEXT_OCTETS);
+        let mut commands = command::read(&self.message.subject, &text);
+        if commands.is_empty() {
+            commands.push(Command::Help);
+        }
+        self.commands(group, commands).await
+    }
+
+    /// `L-join@` and `L-leave@`.
+    pub(super) async fn one_command(&self, group: &Arc<Group>, command: Command) -> Result<String, Refusal> {
+        self.refuse_robots(group)?;
+        self.commands(group, vec![command]).await
+    }
+
+    async fn commands(&self, group: &Arc<Group>, commands: Vec<Command>) -> Result<String, Refusal> {
+        // A token is a proof of its own.
+        if let [Command::Confirm(token)] = &commands[..] {
+            return self.confirm(group, token).await;
+        }
+        let proof = self.proof().await?;
+        let address = proof.author();
+        let Some(account) = self.services.store.account_by_address(address).await? else {
+            return Err(Reason::new(Rule::NoAccount, [address.as_str()]).into());
+        };
+        let language = robot::language_for(&self.services, Some(&account), group);
+        let person = Person { address, account, language };
+        if !proof.is_proved() {
+            return self.ask_back(group, &person, &commands).await;
+        }
+        let mut done = Vec::with_capacity(commands.len());
+        for command in &commands {
+            done.push(self.carry_out(group, &person, command).await?);
+        }
+        if let Some(reason) =
+            done.iter().map(|done| done.refused.clone()).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
+        {
+            return Err(reason.into());
+        }
+        self.answer_commands(group, &person, &commands, &done).await?;
+        Ok("done; the answer is on its way".into())
+    }
+
+    async fn answer_commands(&self, group: &Group, person: &Person<'_>, commands: &[Command], done: &[Done]) -> Result<(), Refusal> {
+        let template = match (commands, done) {
+            ([Command::Help], _) => "help",
+            ([Command::Subscribe], [Done { refused: None, .. }]) => "subscribed",
+            ([Command::Unsubscribe], [Done { refused: None, .. }]) => "unsubscribed",
+            _ => "commands",
+        };
+        let results: Vec<Value> = done.iter().map(|done| json!({ "command": done.command, "text": done.text })).collect();
+        let settings = match self.services.store.subscription(&group.code, person.account.id).await? {
+            Some(subscription) => json!({
+                "languages": subscription.languages,
+                "streams": subscription.streams,
+                "delivery": delivery_text(subscription.delivery),
+                "state": subscription.state.as_str(),
+            }),
+            None => Value::Null,
+        };
+        self.mail(group, person, template, json!({ "results": results, "settings": settings }), None, Allowance::Answer).await
+    }
+
+    async fn mail(
+        &self,
+        group: &Group,
+        person: &Person<'_>,
+        template: &'static str,
+        context: Value,
+        reply_to: Option<String>,
+        allowance: Allowance,
+    ) -> Result<(), Refusal> {
+        let mail = RobotMail {
+            to: person.address,
+            account: Some(&person.account),
+            group,
+            template,
+            context,
+            reply_to,
+            in_reply_to: self.message.message_id.as_deref(),
+            allowance,
+        };
+        robot::send(&self.services, mail).await?;
+        Ok(())
+    }
+
+    /// Keeps the first wish of an unproved sender and asks whether it was meant.
+    async fn ask_back(&self, group: &Group, person: &Person<'_>, commands: &[Command]) -> Result<String, Refusal> {
+        let Some((command, wish)) = commands.iter().find_map(|command| wish(command).map(|wish| (command, wish))) else {
+            return Err(Reason::new(Rule::Unproved, [person.address.as_str()]).into());
+        };
+        let id = subscribe::ask(&self.services, group, person.address, &wish).await?;
+        let token = self.services.keys.address_token(Purpose::Confirm, id.0);
+        let template = match wish {
+            Wish::Unsubscribe => "confirm-unsubscription",
+            Wish::Subscribe | Wish::Set(_) => "confirm-subscription",
+        };
+        let context = json!({
+            "command": words(command),
+            "confirm_address": format!("{}-confirm+{token}@{}", group.list, self.services.site.domain),
+            "link": format!("{}/c/{token}", self.services.site.base_url),
+        });
+        let reply_to = Some(format!("{}-confirm+{token}", group.list));
+        self.mail(group, person, template, context, reply_to, Allowance::Question).await?;
+        Ok("not proved to come from you: a question was sent to your address, at most one a day".into())
+    }
+
+    async fn carry_out(&self, group: &Group, person: &Person<'_>, command: &Command) -> Result<Done, Refusal> {
+        let services = &self.services;
+        let word = |key: &str, about: &[String]| fill(services.texts.word(person.language, key), about);
+        let mut refused = None;
+        let text = match command {
+            Command::Help => word("command-help", &[format!("{}/groups/{}", services.site.base_url, group.code)]),
+            Command::Which => self.which(person).await?,
+            Command::Why(message_id) => self.why(person, message_id).await?,
+            Command::Confirm(token) => match self.confirm_in_passing(token).await? {
+                Some(outcome) => self.outcome_text(group, person, &outcome),
+                None => word("command-token", &[]),
+            },
+            Command::Unknown(line, Problem::Word(None)) => word("command-unknown", &[shown(line)]),
+            Command::Unknown(line, Problem::Word(Some(near))) => word("command-near", &[shown(line), (*near).to_owned()]),
+            Command::Unknown(line, Problem::Arguments(expected)) => word("command-arguments", &[shown(line), (*expected).to_owned()]),
+            _ => match wish(command) {
+                Some(wish) => {
+                    let outcome = subscribe::own(services, &Actor::from(person.address), group, person.address, wish).await?;
+                    refused = match &outcome {
+                        Outcome::Refused(reason) => Some(reason.clone()),
+                        _ => None,
+                    };
+                    self.outcome_text(group, person, &outcome)
+                }
+                None => word("command-unknown", &[words(command)]),
+            },
+        };
+        Ok(Done { command: words(command), text, refused })
+    }
+
+    fn outcome_text(&self, group: &Group, person: &Person<'_>, outcome: &Outcome) -> String {
+        let texts = &self.services.texts;
+        match outcome {
+            Outcome::Subscribed(_) | Outcome::AlreadySubscribed | Outcome::Unsubscribed(_) | Outcome::Changed(_) | Outcome::Unchanged => {
+                fill(texts.word(person.language, &format!("outcome-{}", outcome.key())), &[group.code.to_string()])
+            }
+            Outcome::AwaitsApproval(reason) | Outcome::NotSubscribed(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) => {
+                texts.reason(person.language, reason)
+            }
+        }
+    }
+
+    /// A confirmation among other commands: only of a request, since a post is confirmed by its own reply address.
+    async fn confirm_in_passing(&self, token: &str) -> Result<Option<Outcome>, Refusal> {
+        let Some(id) = self.services.keys.read_address_token(Purpose::Confirm, token) else { return Ok(None) };
+        match subscribe::confirm(&self.services, crate::domain::id::RequestId(id)).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(Failure::NotFound(_)) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn which(&self, person: &Person<'_>) -> Result<String, Refusal> {
+        let texts = &self.services.texts;
+        let mut lines = Vec::new();
+        for entry in subscribe::which(&self.services, &person.account).await? {
+            let subscription = &entry.subscription;
+            let streams: Vec<&str> = subscription.streams.iter().map(|stream| stream.as_str()).collect();
+            let languages: Vec<&str> = subscription.languages.iter().map(Language::as_str).collect();
+            let state = match subscription.state.reason() {
+                Some(reason) => texts.reason(person.language, reason),
+                None => texts.word(person.language, "state-active").to_owned(),
+            };
+            lines.push(format!(
+                "{} ({}): {state}; {}; {}; {}",
+                subscription.group,
+                entry.name,
+                delivery_text(subscription.delivery),
+                streams.join(", "),
+                if languages.is_empty() { "-".to_owned() } else { languages.join(", ") },
+            ));
+        }
+        Ok(if lines.is_empty() { texts.word(person.language, "command-which-none").to_owned() } else { lines.join("\n") })
+    }
+
+    /// For oneself only: the address asked for is always the sender's.
+    async fn why(&self, person: &Person<'_>, message_id: &str) -> Result<String, Refusal> {
+        let texts = &self.services.texts;
+        match explain::explain(&self.services, message_id, Some(person.address)).await {
+            Ok(explanation) => {
+                let lines: Vec<String> = explanation
+                    .recipients
+                    .iter()
+                    .map(|recipient| {
+                        let last = recipient
+                            .attempts
+                            .last()
+                            .map(|attempt| format!(" ({}: {})", attempt.at.format("%Y-%m-%d %H:%M UTC"), attempt.reply));
+                        let key = format!("state-{}", recipient.state);
+                        let state = texts.word(person.language, &key);
+                        format!("{} {}: {state}: {}{}", recipient.group, recipient.address, recipient.reason, last.unwrap_or_default())
+                    })
+                    .collect();
+                Ok(lines.join("\n"))
+            }
+            Err(Failure::NotFound(_)) => Ok(fill(texts.word(person.language, "command-why-none"), &[shown(message_id)])),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// What a command wants changed, if it wants something changed.
+fn wish(command: &Command) -> Option<Wish> {
+    Some(match command {
+        Command::Subscribe => Wish::Subscribe,
+        Command::Unsubscribe => Wish::Unsubscribe,
+        Command::SetLanguages(languages) => Wish::Set(Settings { languages: Some(languages.clone()), ..Settings::default() }),
+        Command::SetDelivery(mode, until) => {
+            Wish::Set(Settings { delivery: Some(Delivery { mode: *mode, until: *until }), ..Settings::default() })
+        }
+        Command::SetStreams(streams) => Wish::Set(Settings { streams: Some(streams.clone()), ..Settings::default() }),
+        Command::Help | Command::Confirm(_) | Command::Which | Command::Why(_) | Command::Unknown(..) => return None,
+    })
+}
+
+/// The command as it could have been written.
+fn words(command: &Command) -> String {
+    match command {
+        Command::Help => "help".into(),
+        Command::Subscribe => "subscribe".into(),
+        Command::Unsubscribe => "unsubscribe".into(),
+        Command::Confirm(_) => "confirm".into(),
+        Command::SetLanguages(languages) => {
+            format!("set language {}", languages.iter().map(Language::as_str).collect::<Vec<_>>().join(","))
+        }
+        Command::SetDelivery(mode, until) => format!("set delivery {}", delivery_text(Delivery { mode: *mode, until: *until })),
+        Command::SetStreams(streams) => {
+            format!("set streams {}", streams.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(","))
+        }
+        Command::Which => "which".into(),
+        Command::Why(message_id) => format!("why {}", shown(message_id)),
+        Command::Unknown(line, _) => shown(line),
+    }
+}
+
+/// A line of a stranger, shortened and on one line.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
+}

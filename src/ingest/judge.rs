@@ -1,0 +1,342 @@
+//! Posts, announcements and mail to the owners: prove the sender, ask the gate, keep what passes.
+
+use std::sync::Arc;
+
+use super::{Incoming, Refusal, accepted};
+use crate::config::Verify;
+use crate::domain::account::Account;
+use crate::domain::address::ReversePath;
+use crate::domain::gate::{self, Verdict};
+use crate::domain::group::Group;
+use crate::domain::ledger::{PlannedRecipient, RecipientState};
+use crate::domain::post::{Audience, BodyRef, PostKind, PostState};
+use crate::domain::proof::{ProofMethod, SenderProof};
+use crate::domain::reason::{Reason, Rule};
+use crate::domain::subscription::Role;
+use crate::mail::field;
+use crate::mail::message::HOPS;
+use crate::mail::token::Purpose;
+use crate::service::moderate;
+use crate::service::post::{self, NewPost};
+use crate::service::robot::{self, Allowance, RobotMail};
+use crate::smtp::{Answer, Content, proof};
+use crate::store::{BodySource, Kept};
+
+/// Which of a group's posting addresses was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    List,
+    Announce,
+    Owner,
+}
+
+impl Address {
+    fn kind(self) -> PostKind {
+        match self {
+            Self::List => PostKind::Discussion,
+            Self::Announce => PostKind::Announcement,
+            Self::Owner => PostKind::Owner,
+        }
+    }
+}
+
+/// A recipient that the gate let pass in some way.
+struct Passed<'a> {
+    index: usize,
+    group: &'a Arc<Group>,
+    address: Address,
+    state: PostState,
+}
+
+impl Incoming {
+    /// Who sent this, as far as it is shown. Session log-in first, then what the trusted relay found.
+    pub(super) async fn proof(&self) -> Result<SenderProof, Refusal> {
+        let author = self.author()?.clone();
+        let session = &self.transaction.session;
+        if let Some(user) = &session.authenticated {
+            let own = *user == author || self.services.store.account_by_address(user).await?.is_some_and(|account| account.owns(&author));
+            return Ok(if own {
+                SenderProof::Proved { author, method: ProofMethod::Auth }
+            } else {
+                SenderProof::Unproved { author, tried: format!("authenticated as {user}, who does not own the address") }
+            });
+        }
+        let senders = &self.services.config.senders;
+        Ok(match senders.verify {
+            Verify::None => SenderProof::Proved { author, method: ProofMethod::Trusted },
+            Verify::Headers | Verify::Own => {
+                let head = self.transaction.content.head();
+                let fields: Vec<(String, String)> = self
+                    .message
+                    .header
+                    .fields
+                    .iter()
+                    .filter(|field| field.name.eq_ignore_ascii_case("Authentication-Results"))
+                    .map(|field| (field.name.clone(), field::unfolded(head, field)))
+                    .collect();
+                let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                proof::from_authentication_results(fields, &senders.authserv_id, session.trusted, &author)
+            }
+        })
+    }
+
+    /// Answers for all posting addresses of the transaction.
+    pub(super) async fn posts(&self, addressed: &[(usize, Arc<Group>, Address)]) -> Vec<(usize, Answer)> {
+        let mut answers = Vec::with_capacity(addressed.len());
+        if addressed.is_empty() {
+            return answers;
+        }
+        let proof = self.proof().await;
+        let mut passed: Vec<Passed<'_>> = Vec::new();
+        for (index, group, address) in addressed {
+            let verdict = match &proof {
+                Ok(proof) => self.judge(group, *address, proof).await,
+                Err(refusal) => {
+                    answers.push((*index, refusal.answer()));
+                    continue;
+                }
+            };
+            let state = match verdict {
+                Ok(Verdict::Accept(_)) => PostState::Accepted,
+                Ok(Verdict::Hold(reason)) => PostState::Held(reason),
+                Ok(Verdict::Confirm(reason)) => PostState::AwaitsAuthor(reason),
+                Ok(Verdict::Refuse(reason)) => {
+                    answers.push((*index, self.answer(Err(Refusal::Rule(reason)))));
+                    continue;
+                }
+                Err(refusal) => {
+                    answers.push((*index, self.answer(Err(refusal))));
+                    continue;
+                }
+            };
+            passed.push(Passed { index: *index, group, address: *address, state });
+        }
+        if let Ok(proof) = &proof
+            && !passed.is_empty()
+        {
+            match self.body().await {
+                Ok(body) => answers.extend(self.keep(passed, proof, &body).await),
+                Err(refusal) => answers.extend(passed.iter().map(|passed| (passed.index, refusal.answer()))),
+            }
+        }
+        answers
+    }
+
+    async fn body(&self) -> Result<BodyRef, Refusal> {
+        let source = match &self.transaction.content {
+            Content::Memory(bytes) => BodySource::Bytes(bytes.clone()),
+            Content::Spooled { path, .. } => BodySource::File(path.clone()),
+        };
+        Ok(self.services.store.put_body(source).await?)
+    }
+
+    async fn judge(&self, group: &Group, address: Address, proof: &SenderProof) -> Result<Verdict, Refusal> {
+        if let Some(reason) = self.loops(group, address) {
+            return Ok(Verdict::Refuse(reason));
+        }
+        if address == Address::Owner {
+            return Ok(Verdict::Accept(Reason::new(Rule::RobotMail, ["owner"])));
+        }
+        let account = self.services.store.account_by_address(proof.author()).await?;
+        let subscription = match &account {
+            Some(account) => self.services.store.subscription(&group.code, account.id).await?,
+            None => None,
+        };
+        let (account, subscription) = (account.as_ref(), subscription.as_ref());
+        let today = self.services.today();
+        Ok(match address {
+            Address::Announce => gate::may_announce(group, proof, account, subscription, today),
+            Address::List | Address::Owner => gate::may_post(group, proof, account, subscription, today),
+        })
+    }
+
+    /// Loops, robots and notifications: a list never distributes them (RFC 5321 section 6.3, RFC 3834 section 2, RFC 2919).
+    fn loops(&self, group: &Group, address: Address) -> Option<Reason> {
+        let domain = &self.services.site.domain;
+        if self.message.hops > HOPS {
+            return Some(Reason::new(Rule::TooManyHops, [self.message.hops.to_string()]));
+        }
+        let list_id = format!("{}.{domain}", group.list);
+        if self.message.has_been_through(&group.address(domain), &list_id) || self.message.enlace_ref.is_some() {
+            return Some(Reason::new(Rule::Loop, [group.code.as_str()]));
+        }
+        if self.transaction.reverse_path == ReversePath::Null {
+            return Some(Reason::new(Rule::NullSender, [group.address(domain)]));
+        }
+        // The secretariat's own systems may announce; a vacation reply is never for a discussion or the owners.
+        let vacation = self.message.auto_submitted.is_some() || matches!(self.message.precedence.as_deref(), Some("bulk" | "junk"));
+        (vacation && address != Address::Announce).then(|| Reason::new(Rule::Automatic, [group.address(domain)]))
+    }
+
+    /// Keeps what passed: one post for all groups that accept it, so that one person gets one copy; a post each for the held.
+    async fn keep(&self, passed: Vec<Passed<'_>>, proof: &SenderProof, body: &BodyRef) -> Vec<(usize, Answer)> {
+        let mut answers = Vec::new();
+        let mut rest = passed;
+        while let Some(first) = rest.first() {
+            let (address, state) = (first.address, first.state.clone());
+            let together = address != Address::Owner && state == PostState::Accepted;
+            let (batch, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().enumerate().partition(|(n, p)| *n == 0 || (together && p.address == address && p.state == state));
+            rest = others.into_iter().map(|(_, passed)| passed).collect();
+            let batch: Vec<Passed<'_>> = batch.into_iter().map(|(_, passed)| passed).collect();
+            match self.keep_together(&batch, proof, body).await {
+                Ok(text) => answers.extend(batch.iter().map(|passed| (passed.index, accepted(text.clone())))),
+                Err(refusal) => answers.extend(batch.iter().map(|passed| (passed.index, refusal.answer()))),
+            }
+        }
+        answers
+    }
+
+    async fn keep_together(&self, batch: &[Passed<'_>], proof: &SenderProof, body: &BodyRef) -> Result<String, Refusal> {
+        let groups: Vec<&Group> = batch.iter().map(|passed| &**passed.group).collect();
+        let (id, kept) = self.keep_post(&groups, &batch[0], proof, body).await?;
+        match kept {
+            Kept::New(durable) => {
+                self.after_keeping(batch, proof, id).await;
+                Ok(format!("accepted as {}", durable.get()))
+            }
+            // One of several groups has it already: the others still need theirs.
+            Kept::Repeated(durable) if groups.len() > 1 => {
+                for passed in batch {
+                    let (id, kept) = self.keep_post(&[&**passed.group], passed, proof, body).await?;
+                    if matches!(kept, Kept::New(_)) {
+                        self.after_keeping(std::slice::from_ref(passed), proof, id).await;
+                    }
+                }
+                Ok(format!("accepted, in part before as {}", durable.get()))
+            }
+            Kept::Repeated(durable) => Ok(format!("accepted before as {}", durable.get())),
+        }
+    }
+
+    async fn keep_post(
+        &self,
+        groups: &[&Group],
+        passed: &Passed<'_>,
+        proof: &SenderProof,
+        body: &BodyRef,
+    ) -> Result<(crate::domain::id::PostId, Kept), Refusal> {
+        let author = self.services.store.account_by_address(proof.author()).await?;
+        let audience = match passed.address {
+            Address::List | Address::Announce => Audience::Subscribers,
+            Address::Owner => Audience::Listed(self.owners(groups[0]).await?),
+        };
+        let new = NewPost {
+            groups: groups.to_vec(),
+            kind: passed.address.kind(),
+            message_id: self.message.message_id.clone(),
+            subject: self.message.subject.clone(),
+            sender: proof.clone(),
+            author: author.map(|account| account.id),
+            body: body.clone(),
+            audience,
+            state: passed.state.clone(),
+            arrival: self.arrival.clone(),
+        };
+        Ok(post::keep(&self.services, new).await?)
+    }
+
+    /// The managers; without one the secretariat's mailboxes, so that mail to an owner is never lost.
+    async fn owners(&self, group: &Group) -> Result<Vec<PlannedRecipient>, Refusal> {
+        let reason = || Reason::new(Rule::ChairmanCopy, [group.code.as_str()]);
+        let managers = self.services.members_with_role(&group.code, Role::Manager).await?;
+        let mut owners: Vec<PlannedRecipient> = managers
+            .iter()
+            .filter(|(subscription, _)| subscription.is_active())
+            .map(|(_, account)| recipient(account.address().as_str(), Some(account), reason()))
+            .collect();
+        if owners.is_empty() {
+            let mailboxes = group.secretariat.iter().chain(&group.contact);
+            owners = mailboxes.map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
+            owners.dedup_by(|a, b| a.address.eq_ignore_ascii_case(&b.address));
+        }
+        if owners.is_empty() {
+            let text = format!("{} has neither manager nor secretariat; write to the postmaster", group.code);
+            return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
+        }
+        Ok(owners)
+    }
+
+    /// What follows from a held post: a question to its author, a notice to the moderators. The post is safe already,
+    /// so a failure here is logged and does not change the answer.
+    async fn after_keeping(&self, batch: &[Passed<'_>], proof: &SenderProof, id: crate::domain::id::PostId) {
+        for passed in batch {
+            let done = match &passed.state {
+                PostState::AwaitsAuthor(_) => self.ask_author(passed.group, proof, id).await,
+                PostState::Held(_) => self.tell_moderators(passed.group, id).await,
+                PostState::Accepted if passed.address == Address::Announce => self.receipt(passed.group, proof, id).await,
+                _ => Ok(()),
+            };
+            if let Err(refusal) = done {
+                tracing::error!(group.code = %passed.group.code, post = %id, ?refusal, "Could not tell about a kept post");
+            }
+        }
+    }
+
+    async fn ask_author(&self, group: &Group, proof: &SenderProof, id: crate::domain::id::PostId) -> Result<(), Refusal> {
+        let author = proof.author();
+        let account = self.services.store.account_by_address(author).await?;
+        let token = self.services.keys.address_token(Purpose::Author, id.0);
+        let mail = RobotMail {
+            to: author,
+            account: account.as_ref(),
+            group,
+            template: "did-you-send-this",
+            context: serde_json::json!({
+                "subject": self.message.subject,
+                "confirm_address": format!("{}-confirm+{token}@{}", group.list, self.services.site.domain),
+                "link": format!("{}/c/{token}", self.services.site.base_url),
+                "days": moderate::HELD_DAYS,
+            }),
+            reply_to: Some(format!("{}-confirm+{token}", group.list)),
+            in_reply_to: None,
+            allowance: Allowance::Answer,
+        };
+        robot::send(&self.services, mail).await?;
+        Ok(())
+    }
+
+    async fn tell_moderators(&self, group: &Group, id: crate::domain::id::PostId) -> Result<(), Refusal> {
+        if let Some(post) = self.services.store.post(id).await? {
+            moderate::notify(&self.services, &post, group).await?;
+        }
+        Ok(())
+    }
+
+    /// An announcement with a grace time: who sent it learns how to stop it.
+    async fn receipt(&self, group: &Group, proof: &SenderProof, id: crate::domain::id::PostId) -> Result<(), Refusal> {
+        if group.grace.is_zero() {
+            return Ok(());
+        }
+        let author = proof.author();
+        let account: Option<Account> = self.services.store.account_by_address(author).await?;
+        let token = self.services.keys.address_token(Purpose::Stop, id.0);
+        let mail = RobotMail {
+            to: author,
+            account: account.as_ref(),
+            group,
+            template: "announcement-receipt",
+            context: serde_json::json!({
+                "subject": self.message.subject,
+                "minutes": group.grace.as_secs().div_ceil(60),
+                "stop_address": format!("{}-moderate+{token}@{}", group.list, self.services.site.domain),
+            }),
+            reply_to: Some(format!("{}-moderate+{token}", group.list)),
+            in_reply_to: self.message.message_id.as_deref(),
+            allowance: Allowance::Receipt,
+        };
+        robot::send(&self.services, mail).await?;
+        Ok(())
+    }
+}
+
+fn recipient(address: &str, account: Option<&Account>, reason: Reason) -> PlannedRecipient {
+    PlannedRecipient {
+        address: address.to_owned(),
+        account: account.map(|account| account.id),
+        group: 0,
+        edition: 0,
+        state: RecipientState::Planned,
+        reason,
+    }
+}

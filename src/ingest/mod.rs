@@ -1,0 +1,247 @@
+//! A mail came: route, prove, judge, keep, answer.
+//!
+//! [`Ingest`] is the [`Receiver`] that the listeners call. Everything that can be judged is judged before the answer,
+//! so that a refusal is an SMTP answer and never a mail to somebody who may not have written. The envelope decides the
+//! list, never a header. A positive answer needs a [`Durable`](crate::store::Durable), which only a store can make.
+
+mod bounces;
+mod commands;
+mod judge;
+mod tokens;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::address::{EmailAddress, ReversePath};
+use crate::domain::destination::Destination;
+use crate::domain::group::Group;
+use crate::domain::post::Arrival;
+use crate::domain::reason::{Reason, Rule};
+use crate::mail::message::{self, Message};
+use crate::service::{Failure, Services};
+use crate::smtp::{Answer, Content, Receiver, SessionInfo, Transaction};
+use crate::store::StoreError;
+
+/// Takes the mail of all listeners.
+pub struct Ingest {
+    services: Arc<Services>,
+}
+
+impl Ingest {
+    /// Over these use cases.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+}
+
+/// A transaction with what was read of it.
+struct Incoming {
+    services: Arc<Services>,
+    transaction: Transaction,
+    message: Message,
+    arrival: Arrival,
+}
+
+impl Incoming {
+    fn author(&self) -> Result<&EmailAddress, Reason> {
+        match &self.message.author {
+            Ok(author) => Ok(&author.address),
+            Err(doubt) => Err(Reason::new(Rule::FromUnclear, [doubt.to_string()])),
+        }
+    }
+
+    /// A robot, a list or a notification wrote it.
+    fn is_automatic(&self) -> bool {
+        self.transaction.reverse_path == ReversePath::Null || self.message.is_automatic()
+    }
+
+    /// The whole message in memory: what was received, from memory or from its file.
+    async fn bytes(&self) -> Result<bytes::Bytes, Refusal> {
+        match &self.transaction.content {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::Spooled { path, .. } => match tokio::fs::read(path).await {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(error) => Err(Refusal::Store(StoreError::Unavailable(format!("could not read {}: {error}", path.display())))),
+            },
+        }
+    }
+}
+
+/// Why a recipient does not get a positive answer.
+#[derive(Debug)]
+enum Refusal {
+    /// A rule: its own SMTP code.
+    Rule(Reason),
+    /// The disk: 4xx, try again.
+    Store(StoreError),
+    /// Something of ours: 4xx, try again, and the log says what.
+    Internal(String),
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::Rule(reason)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(reason) => Self::Rule(reason),
+            Failure::Store(error) => Self::Store(error),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl Refusal {
+    fn answer(&self) -> Answer {
+        match self {
+            Self::Rule(reason) => {
+                let code = reason.rule.smtp();
+                if code.basic < 400 {
+                    return Answer::new(550, (5, 7, 1), reason.text());
+                }
+                Answer::new(code.basic, code.enhanced, reason.text())
+            }
+            Self::Store(StoreError::Full(_)) => Answer::new(452, (4, 3, 1), "no space left for mail; try again later"),
+            Self::Store(error) => {
+                tracing::error!(%error, "Could not keep a message");
+                Answer::new(451, (4, 3, 0), "the message cannot be kept now; try again later")
+            }
+            Self::Internal(error) => {
+                tracing::error!(%error, "Could not handle a message");
+                Answer::new(451, (4, 3, 0), "the message cannot be handled now; try again later")
+            }
+        }
+    }
+}
+
+/// What a handled recipient is told.
+fn accepted(text: impl Into<String>) -> Answer {
+    Answer::new(250, (2, 0, 0), text)
+}
+
+#[async_trait]
+impl Receiver for Ingest {
+    async fn sender(&self, _session: &SessionInfo, _reverse_path: &ReversePath, _declared_octets: Option<u64>) -> Option<Answer> {
+        match self.services.store.health().await {
+            Ok(()) => None,
+            Err(error) => Some(Refusal::Store(error).answer()),
+        }
+    }
+
+    async fn recipient(&self, _session: &SessionInfo, recipient: &EmailAddress) -> Answer {
+        let lists = self.services.groups();
+        match lists.destination(recipient) {
+            None => Refusal::Rule(Reason::new(Rule::UnknownAddress, [recipient.as_str()])).answer(),
+            Some(destination) => match destination.group().and_then(|code| lists.get(code)) {
+                Some(group) if group.retired => Refusal::Rule(Reason::new(Rule::GroupRetired, [group.code.as_str()])).answer(),
+                _ => Answer::new(250, (2, 1, 5), "ok"),
+            },
+        }
+    }
+
+    async fn message(&self, transaction: Transaction) -> Vec<Answer> {
+        let count = transaction.recipients.len();
+        let message = match message::read(transaction.content.head()) {
+            Ok(message) => message,
+            Err(reason) => return vec![Refusal::Rule(reason).answer(); count],
+        };
+        let session = &transaction.session;
+        let arrival = Arrival {
+            listener: format!("{} {}", session.protocol, session.local),
+            peer: session.peer.to_string(),
+            helo: session.helo.clone(),
+            reverse_path: transaction.reverse_path.to_string(),
+            trace: session.trace.clone(),
+        };
+        let incoming = Incoming { services: Arc::clone(&self.services), transaction, message, arrival };
+        incoming.handle().await
+    }
+
+    async fn authenticate(&self, _session: &SessionInfo, _user: &str, _password: &str) -> Option<EmailAddress> {
+        // No account has a password yet: a submission listener refuses every log-in.
+        None
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.services.store.incoming()
+    }
+}
+
+impl Incoming {
+    /// One answer a recipient. Recipients that are lists are judged together, so that one person gets one copy.
+    async fn handle(self) -> Vec<Answer> {
+        let groups = self.services.groups();
+        let mut answers: Vec<Option<Answer>> = vec![None; self.transaction.recipients.len()];
+        let mut posts: Vec<(usize, Arc<Group>, judge::Address)> = Vec::new();
+        for (index, recipient) in self.transaction.recipients.iter().enumerate() {
+            let Some(destination) = groups.destination(recipient) else {
+                answers[index] = Some(Refusal::Rule(Reason::new(Rule::UnknownAddress, [recipient.as_str()])).answer());
+                continue;
+            };
+            let Some(group) = destination.group().map(|code| groups.get(code).cloned()) else {
+                answers[index] = Some(self.answer(self.liaison(None).await));
+                continue;
+            };
+            let Some(group) = group else {
+                answers[index] = Some(Refusal::Rule(Reason::new(Rule::UnknownAddress, [recipient.as_str()])).answer());
+                continue;
+            };
+            match destination {
+                Destination::Post(_) => posts.push((index, group, judge::Address::List)),
+                Destination::Announce(_) => posts.push((index, group, judge::Address::Announce)),
+                Destination::Owner(_) => posts.push((index, group, judge::Address::Owner)),
+                other => answers[index] = Some(self.answer(self.single(other, &group).await)),
+            }
+        }
+        for (index, answer) in self.posts(&posts).await {
+            answers[index] = Some(answer);
+        }
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(|| Refusal::Internal("a recipient without an answer".into()).answer()))
+            .collect()
+    }
+
+    fn answer(&self, result: Result<String, Refusal>) -> Answer {
+        match result {
+            Ok(text) => accepted(text),
+            Err(refusal) => {
+                let answer = refusal.answer();
+                tracing::info!(trace = self.arrival.trace, code = answer.code, "Refused: {}", answer.text);
+                answer
+            }
+        }
+    }
+
+    async fn single(&self, destination: Destination, group: &Arc<Group>) -> Result<String, Refusal> {
+        match destination {
+            Destination::Request(_) => self.request(group).await,
+            Destination::Join(_) => self.one_command(group, crate::mail::command::Command::Subscribe).await,
+            Destination::Leave(_) => self.one_command(group, crate::mail::command::Command::Unsubscribe).await,
+            Destination::Confirm(_, token) => self.confirm(group, &token).await,
+            Destination::Moderate(_, token) => self.moderate(group, &token).await,
+            Destination::Bounces(_, token) => self.bounce(token.as_deref()).await,
+            Destination::Liaison(_) => self.liaison(Some(group)).await,
+            Destination::Post(_) | Destination::Announce(_) | Destination::Owner(_) | Destination::LiaisonAny => {
+                Err(Refusal::Internal("routed to the wrong place".into()))
+            }
+        }
+    }
+
+    /// `L-liaison@` and `liaison@`.
+    async fn liaison(&self, group: Option<&Arc<Group>>) -> Result<String, Refusal> {
+        let _ = group;
+        Err(Refusal::Internal("liaison statements".into()))
+    }
+}

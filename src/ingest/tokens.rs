@@ -1,0 +1,104 @@
+//! Answers to token mails: the author's "yes, I sent this", the person's "yes, I asked", the moderator's decision.
+//!
+//! The token proves that its holder read the mailbox it was sent to, so the visible sender does not matter. A robot
+//! that answers by itself (vacation, list, notification) decides nothing.
+
+use std::sync::Arc;
+
+use super::{Incoming, Refusal};
+use crate::domain::address::ReversePath;
+use crate::domain::group::Group;
+use crate::domain::id::{PostId, RequestId};
+use crate::domain::reason::{Reason, Rule};
+use crate::mail::content;
+use crate::mail::token::Purpose;
+use crate::service::post::{self, Confirmed};
+use crate::service::{Actor, moderate, subscribe};
+
+/// Octets of a moderator's mail that are read for the reason.
+const REASON_OCTETS: usize = 4_000;
+/// Characters of a reason that are kept.
+const REASON_CHARACTERS: usize = 500;
+
+fn invalid() -> Refusal {
+    Refusal::Rule(Reason::new(Rule::TokenInvalid, [""; 0]))
+}
+
+impl Incoming {
+    pub(super) fn refuse_robots(&self, group: &Group) -> Result<(), Refusal> {
+        let domain = &self.services.site.domain;
+        if self.transaction.reverse_path == ReversePath::Null {
+            return Err(Reason::new(Rule::NullSender, [group.address(domain)]).into());
+        }
+        if self.is_automatic() {
+            return Err(Reason::new(Rule::Automatic, [group.address(domain)]).into());
+        }
+        Ok(())
+    }
+
+    /// `L-confirm+TOKEN@`.
+    pub(super) async fn confirm(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
+        self.refuse_robots(group)?;
+        let purposes = [Purpose::Confirm, Purpose::Author];
+        match self.services.keys.read_address_token_of(&purposes, token) {
+            Some((Purpose::Author, id)) => match post::confirm_author(&self.services, PostId(id)).await? {
+                Confirmed::Accepted => Ok("confirmed".into()),
+                Confirmed::Held(reason) => {
+                    if let Some(held) = self.services.store.post(PostId(id)).await? {
+                        moderate::notify(&self.services, &held, group).await?;
+                    }
+                    Ok(reason.text())
+                }
+                Confirmed::Refused(reason) => Err(reason.into()),
+            },
+            Some((Purpose::Confirm, id)) => Ok(subscribe::confirm(&self.services, RequestId(id)).await?.text()),
+            _ => Err(invalid()),
+        }
+    }
+
+    /// `L-moderate+TOKEN@`. Which decision is in the token, so that an empty answer suffices; a rejection takes the
+    /// first lines of the answer that are not quoted as its reason.
+    pub(super) async fn moderate(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
+        self.refuse_robots(group)?;
+        let purposes = [Purpose::Release, Purpose::Reject, Purpose::Discard, Purpose::Approve, Purpose::Deny, Purpose::Stop];
+        let Some((purpose, id)) = self.services.keys.read_address_token_of(&purposes, token) else {
+            return Err(invalid());
+        };
+        let services = &self.services;
+        let actor = Actor { name: format!("holder of a moderation token ({})", self.transaction.reverse_path) };
+        let post = PostId(id);
+        let used = |failure| match failure {
+            crate::service::Failure::NotFound(_) => invalid(),
+            other => Refusal::from(other),
+        };
+        Ok(match purpose {
+            Purpose::Release => format!("released {}", moderate::release(services, &actor, post, false).await.map_err(used)?.id),
+            Purpose::Discard => format!("discarded {}", moderate::discard(services, &actor, post, false).await.map_err(used)?.id),
+            Purpose::Reject => {
+                let reason = self.reason().await?;
+                format!("rejected {}", moderate::reject(services, &actor, post, &reason, false).await.map_err(used)?.id)
+            }
+            Purpose::Approve => subscribe::decide(services, &actor, RequestId(id), true).await.map_err(used)?.text(),
+            Purpose::Deny => subscribe::decide(services, &actor, RequestId(id), false).await.map_err(used)?.text(),
+            Purpose::Stop => match post::stop(services, post).await {
+                Ok(stopped) => format!("stopped {}", stopped.id),
+                Err(crate::service::Failure::Invalid(text) | crate::service::Failure::NotFound(text)) => {
+                    return Err(Reason::new(Rule::RejectedByModerator, [text]).into());
+                }
+                Err(other) => return Err(other.into()),
+            },
+            _ => return Err(invalid()),
+        })
+    }
+
+    /// What the moderator wrote above the quoted text.
+    async fn reason(&self) -> Result<String, Refusal> {
+        let bytes = self.bytes().await?;
+        let parsed = content::parse(&bytes)?;
+        let text = content::text_body(&parsed, REASON_OCTETS);
+        let lines = text.lines().map(str::trim).take_while(|line| *line != "--");
+        let own: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('>')).collect();
+        let reason: String = own.join(" ").chars().filter(|c| !c.is_control()).take(REASON_CHARACTERS).collect();
+        Ok(reason)
+    }
+}
