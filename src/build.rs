@@ -14,7 +14,8 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     println!("cargo::rerun-if-changed=src/build.rs");
     write_man_pages(&out)?;
-    write_web_files(&out)
+    write_web_files(&out)?;
+    write_texts(&out)
 }
 
 /// One file with a page for `enlace` and one for each of its commands, which `enlace man` prints.
@@ -57,4 +58,34 @@ fn write_web_files(out: &Path) -> io::Result<()> {
         table += &format!("    ({:?}, include_str!({:?})),\n", name.display().to_string(), file);
     }
     fs::write(out.join("web_files.rs"), table + "];\n")
+}
+
+/// Words and mail templates as one table of `(LANG/path, text)`, so that a new language needs no change of a Rust file.
+fn write_texts(out: &Path) -> io::Result<()> {
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?).join("templates");
+    println!("cargo::rerun-if-changed=templates");
+    let mut files = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let mut table = String::from("&[\n");
+    for file in files {
+        let Ok(relative) = file.strip_prefix(&root) else { continue };
+        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        let is_text = parts.get(1).is_some_and(|part| part == "mail" || part == "words.toml") && parts[0].len() == 2;
+        if is_text {
+            table.push_str(&format!("({:?}, include_str!({:?})),\n", parts.join("/"), file.display().to_string()));
+        }
+    }
+    table.push_str("]\n");
+    fs::write(out.join("texts.rs"), table)
 }

@@ -1,17 +1,63 @@
 //! Texts for people: templates and words in each language, loaded once, complete or refused.
 //!
-//! Templates are built in and may be replaced on disk, per service and per group. A template has no way to read a file,
-//! to loop for ever or to print a value that is not there: a missing value is an error that a test finds, not a gap in a mail.
+//! Templates are built in and may be replaced on disk, per service and per group. A template has no way to read a file
+//! or to loop for ever, and a value that is not there is an error that a test finds, not a gap in a mail.
+//! Besides its values a template has `word("role.manager")`, `words("stream", list)` and `date("2027-01-15")` in its own language.
+//! Which values each mail has is the table [`MAILS`].
 //! Not here: which language a reader wants (`domain::audience`), or how a mail is put together (`mail::write`).
 
 pub mod dates;
+pub mod source;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::NaiveDate;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use crate::domain::language::Language;
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, fill};
+
+use source::Source;
+
+/// Steps a template may take; the longest built-in one takes some hundreds.
+const FUEL: u64 = 200_000;
+
+/// The mails and the values each must be given; those about a group have the fields of [`About`] too.
+/// Dates are given as `2027-01-15`, streams, deliveries, states, kinds and categories as their keys, lists as lists.
+pub const MAILS: &[(&str, &[&str])] = &[
+    ("awaits-approval", &[]),
+    // results: a list of {command, done, text}
+    ("commands", &["results"]),
+    ("confirm-subscription", &["link", "until"]),
+    ("confirm-unsubscription", &["link", "until"]),
+    ("did-you-send-this", &["subject", "at", "link", "until"]),
+    ("held-expired", &["subject"]),
+    // release, reject and discard are addresses
+    ("held-notice", &["from", "subject", "reason", "link", "release", "reject", "discard", "until"]),
+    ("help", &[]),
+    ("probe", &["reason", "link"]),
+    ("refused", &["asked", "reason"]),
+    ("rejected", &["subject", "reason"]),
+    // approve and deny are addresses
+    ("request-for-managers", &["address", "name", "organisation", "country", "kind", "category", "approve", "deny", "link"]),
+    ("restored", &[]),
+    // subscriptions: a list of {group, group_name, state, reason, streams, languages, delivery, until}; empty text where there is none
+    ("settings", &["address", "subscriptions"]),
+    // not about a group: service, link, minutes
+    ("sign-in", &["link", "minutes"]),
+    ("subscribed", &["streams", "languages", "delivery"]),
+    ("suspended", &["reason"]),
+    ("unsubscribed", &[]),
+    // lines: a list of texts
+    ("why", &["message_id", "lines"]),
+];
+
+/// What templates have beside their values.
+const FUNCTIONS: [&str; 3] = ["word", "words", "date"];
 
 /// A mail in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +94,55 @@ pub enum TextError {
     Unknown(String),
 }
 
+impl TextError {
+    fn of_template(file: &str, error: &minijinja::Error) -> Self {
+        let place = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+        let hint =
+            if error.kind() == ErrorKind::UndefinedError { "; the template asks for a value that this mail does not have" } else { "" };
+        let detail = error.detail().unwrap_or("");
+        Self::Mistake { file: file.to_owned(), cause: format!("{place}{} {detail}{hint}", error.kind()) }
+    }
+}
+
+/// What every mail about a group can say of it; flatten it into the values of a template.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    /// Code of the group.
+    pub group: String,
+    /// Its full name in the reader's language.
+    pub group_name: String,
+    /// Its list address.
+    pub list: String,
+    /// Where commands go, `L-request@…`.
+    pub request: String,
+    /// Its managers, `L-owner@…`.
+    pub owner: String,
+    /// Joins by an empty mail, `L-join@…`.
+    pub join: String,
+    /// Leaves by an empty mail, `L-leave@…`.
+    pub leave: String,
+    /// The service's name.
+    pub service: String,
+    /// For links, without the last slash.
+    pub base_url: String,
+}
+
+/// The texts of one language.
+struct Tongue {
+    templates: Environment<'static>,
+    words: BTreeMap<String, String>,
+}
+
 /// All texts.
-#[derive(Debug)]
-pub struct Texts {}
+pub struct Texts {
+    tongues: BTreeMap<Language, Tongue>,
+}
+
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Texts").field("languages", &self.languages()).finish_non_exhaustive()
+    }
+}
 
 impl Texts {
     /// The built-in texts, replaced by what lies under `overrides`: `LANG/words.toml`, `LANG/mail/NAME/body.txt`,
@@ -59,13 +151,24 @@ impl Texts {
     /// # Errors
     /// A file that cannot be read or has a mistake, by name.
     pub fn load(overrides: Option<&Path>) -> Result<Self, TextError> {
-        let _ = overrides;
-        Ok(Self {})
+        let mut sources = source::built_in();
+        if let Some(folder) = overrides {
+            source::read_folder(folder, &mut sources)?;
+        }
+        let mut tongues = BTreeMap::new();
+        for (language, source) in sources {
+            tongues.insert(language, tongue(language, source)?);
+        }
+        Ok(Self { tongues })
     }
 
-    /// Languages with texts.
+    /// Languages with texts, in alphabetical order.
     pub fn languages(&self) -> Vec<Language> {
-        Vec::new()
+        self.tongues.keys().copied().collect()
+    }
+
+    fn tongue(&self, language: Language) -> Option<&Tongue> {
+        self.tongues.get(&language).or_else(|| self.tongues.get(&Language::ENGLISH))
     }
 
     /// The mail `name` in `language` (English where that has none), in the group's own words if it has some.
@@ -73,19 +176,95 @@ impl Texts {
     /// # Errors
     /// An unknown name, or a template that asks for a value that `context` does not have.
     pub fn mail(&self, language: Language, group: Option<&str>, name: &str, context: impl Serialize) -> Result<MailText, TextError> {
-        let _ = (language, group, context);
-        Err(TextError::Unknown(name.to_owned()))
+        let values = Value::from(Serde(&context));
+        let subject = self.render(language, group, name, "subject.txt", &values)?.ok_or_else(|| TextError::Unknown(name.to_owned()))?;
+        let text = self.render(language, group, name, "body.txt", &values)?.ok_or_else(|| TextError::Unknown(name.to_owned()))?;
+        let html = self.render(language, group, name, "body.html", &values)?;
+        let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(MailText { subject, text: format!("{}\n", text.trim()), html })
+    }
+
+    fn render(&self, language: Language, group: Option<&str>, name: &str, part: &str, values: &Value) -> Result<Option<String>, TextError> {
+        let own = group.map(|code| format!("groups/{}/mail/{name}/{part}", code.to_ascii_uppercase()));
+        let general = format!("mail/{name}/{part}");
+        let english = self.tongues.get(&Language::ENGLISH);
+        for tongue in self.tongues.get(&language).into_iter().chain(english) {
+            for file in own.iter().chain([&general]) {
+                if let Ok(template) = tongue.templates.get_template(file) {
+                    return template.render(values.clone()).map(Some).map_err(|error| TextError::of_template(file, &error));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// A reason in the reader's language, one line.
     pub fn reason(&self, language: Language, reason: &Reason) -> String {
-        let _ = language;
-        reason.text()
+        let key = format!("reason.{}", reason.key());
+        let pattern = self
+            .tongue(language)
+            .and_then(|tongue| tongue.words.get(&key))
+            .or_else(|| self.tongues.get(&Language::ENGLISH)?.words.get(&key));
+        match pattern {
+            // What is filled in is of another script or direction than the text around it, so it is isolated (UAX 9).
+            Some(pattern) if language.is_right_to_left() => {
+                let isolated: Vec<_> = reason.about.iter().map(|text| format!("\u{2068}{text}\u{2069}")).collect();
+                fill(pattern, &isolated)
+            }
+            Some(pattern) => fill(pattern, &reason.about),
+            None => reason.text(),
+        }
     }
 
     /// A single word or phrase, such as `role.manager`; English where the language has none, the key itself where nobody has it.
     pub fn word<'t>(&'t self, language: Language, key: &'t str) -> &'t str {
-        let _ = language;
-        key
+        self.tongue(language)
+            .and_then(|tongue| tongue.words.get(key))
+            .or_else(|| self.tongues.get(&Language::ENGLISH)?.words.get(key))
+            .map_or(key, String::as_str)
+    }
+
+    /// Names of values that a template asks for, for tests and `enlace check`.
+    pub fn values_of(&self, language: Language, template: &str) -> Option<Vec<String>> {
+        let template = self.tongues.get(&language)?.templates.get_template(template).ok()?;
+        let mut names: Vec<_> = template.undeclared_variables(false).into_iter().filter(|n| !FUNCTIONS.contains(&n.as_str())).collect();
+        names.sort();
+        Some(names)
+    }
+
+    /// A date in words ([`dates::date`]).
+    pub fn date(&self, language: Language, date: NaiveDate) -> String {
+        dates::date(language, date)
     }
 }
+
+fn tongue(language: Language, source: Source) -> Result<Tongue, TextError> {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates.set_fuel(Some(FUEL));
+    templates.set_recursion_limit(50);
+    // Names end in .html or .txt, and only HTML is escaped.
+    templates.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    templates.set_syntax(syntax.map_err(|error| TextError::of_template("templates", &error))?);
+    let words = source.words.clone();
+    let comma = match language.as_str() {
+        "zh" => "、",
+        "ar" => "، ",
+        _ => ", ",
+    };
+    templates.add_function("words", move |table: String, keys: Vec<String>| {
+        let key = |name: &String| format!("{table}.{name}");
+        keys.iter().map(|name| words.get(&key(name)).unwrap_or(name).clone()).collect::<Vec<_>>().join(comma)
+    });
+    let words = source.words.clone();
+    templates.add_function("word", move |key: String| words.get(&key).cloned().unwrap_or(key));
+    templates.add_function("date", move |text: String| text.parse().map_or(text, |day| dates::date(language, day)));
+    for (name, (file, text)) in source.templates {
+        templates.add_template_owned(name, text).map_err(|error| TextError::of_template(&file, &error))?;
+    }
+    Ok(Tongue { templates, words: source.words })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::collections::BTreeSet;
+use std::fs;
+
+use minijinja::context;
+
+use super::*;
+use crate::domain::reason::Rule;
+
+const SIX: [&str; 6] = ["ar", "en", "es", "fr", "ru", "zh"];
+
+fn texts() -> Texts {
+    Texts::load(None).unwrap()
+}
+
+fn sample() -> Value {
+    context! {
+        group => "SG12RG-AMR", group_name => "Grupo Regional", list => "l@lists.example.org", request => "l-request@lists.example.org",
+        owner => "l-owner@lists.example.org", join => "l-join@lists.example.org", leave => "l-leave@lists.example.org",
+        service => "Lists", base_url => "https://lists.example.org", link => "https://lists.example.org/x", until => "2027-01-15",
+        streams => ["announce", "liaison"], languages => ["es", "en"], delivery => "digest", subject => "A subject", at => "2027-01-10 10:00",
+        from => "ana@example.org", reason => "because", release => "l-moderate+a@lists.example.org", reject => "l-moderate+b@lists.example.org",
+        discard => "l-moderate+c@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
+        organisation => "Example", country => "MX", kind => "ties", category => "associate", approve => "l-moderate+d@lists.example.org",
+        deny => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
+        results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
+        subscriptions => [context! {
+            group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],
+            languages => ["es"], delivery => "none", until => "2027-01-15",
+        }],
+    }
+}
+
+#[test]
+fn every_language_has_every_mail_with_the_same_values() {
+    let texts = texts();
+    assert_eq!(texts.languages().iter().map(Language::as_str).collect::<Vec<_>>(), SIX);
+    let about = ["group", "group_name", "list", "request", "owner", "join", "leave", "service", "base_url"];
+    let built_in: BTreeSet<_> = source::built_in()[&Language::ENGLISH].templates.keys().cloned().collect();
+    for (language, source) in source::built_in() {
+        assert_eq!(source.templates.keys().cloned().collect::<BTreeSet<_>>(), built_in, "templates of {language}");
+        for template in &built_in {
+            let values = texts.values_of(language, template).unwrap();
+            assert_eq!(values, texts.values_of(Language::ENGLISH, template).unwrap(), "values of {language}/{template}");
+            let name = template.split('/').nth(1).unwrap();
+            let Some((_, own)) = MAILS.iter().find(|(mail, _)| *mail == name) else { continue };
+            for value in values {
+                assert!(own.contains(&value.as_str()) || about.contains(&value.as_str()), "{language}/{template} asks for {value}");
+            }
+        }
+    }
+    for (name, _) in MAILS {
+        assert!(built_in.contains(&format!("mail/{name}/subject.txt")) && built_in.contains(&format!("mail/{name}/body.txt")), "{name}");
+    }
+}
+
+#[test]
+fn every_language_has_every_word_and_every_reason() {
+    let sources = source::built_in();
+    let english: BTreeSet<_> = sources[&Language::ENGLISH].words.keys().cloned().collect();
+    for (language, source) in &sources {
+        assert_eq!(source.words.keys().cloned().collect::<BTreeSet<_>>(), english, "words of {language}");
+        for rule in Rule::ALL {
+            let text =
+                source.words.get(&format!("reason.{}", rule.key())).unwrap_or_else(|| panic!("{language} lacks reason.{}", rule.key()));
+            let places = |text: &str| (0..9).filter(|n| text.contains(&format!("{{{n}}}"))).collect::<Vec<_>>();
+            let marks: Vec<String> = (0..9).map(|n| format!("<{n}>")).collect();
+            let said = Reason::new(*rule, marks).text();
+            let in_rule: Vec<_> = (0..9).filter(|n| said.contains(&format!("<{n}>"))).collect();
+            assert_eq!(places(text), in_rule, "{language}: reason.{}", rule.key());
+        }
+    }
+}
+
+#[test]
+fn every_mail_can_be_written_in_every_language() {
+    let texts = texts();
+    for language in texts.languages() {
+        for (name, _) in MAILS {
+            let mail = texts.mail(language, None, name, sample()).unwrap_or_else(|error| panic!("{language}: {error}"));
+            for text in [&mail.subject, &mail.text] {
+                assert!(
+                    !text.trim().is_empty() && !text.contains("{{") && !text.contains("{%") && !text.contains("{#"),
+                    "{language}/{name}: {text}"
+                );
+            }
+            assert!(!mail.subject.contains('\n') && !mail.text.contains("\n\n\n"), "{language}/{name}:\n{}", mail.text);
+        }
+    }
+    let mail = texts.mail("es".parse().unwrap(), None, "subscribed", sample()).unwrap();
+    assert!(mail.text.contains("Recibirá: reuniones y circulares, declaraciones de coordinación\nIdiomas: es, en\n"), "{}", mail.text);
+    let mail = texts.mail("fr".parse().unwrap(), None, "settings", sample()).unwrap();
+    assert!(mail.text.contains("SG12RG-AMR : Grupo\n  État : suspendu\n  because\n  Flux : discussion\n"), "{}", mail.text);
+    assert!(mail.text.contains("Jusqu'au : 15 janvier 2027\n"), "{}", mail.text);
+}
+
+#[test]
+fn a_missing_value_is_an_error_that_names_the_template() {
+    let error = texts().mail(Language::ENGLISH, None, "rejected", context! { group => "X" }).unwrap_err();
+    assert!(error.to_string().starts_with("mail/rejected/"), "{error}");
+    assert_eq!(texts().mail(Language::ENGLISH, None, "nothing", ()).unwrap_err(), TextError::Unknown("nothing".into()));
+}
+
+#[test]
+fn a_reason_is_told_in_the_readers_language() {
+    let reason = Reason::new(Rule::NotSubscribed, ["ann@example.org", "SG12RG-AMR"]);
+    let texts = texts();
+    assert_eq!(texts.reason("es".parse().unwrap(), &reason), "ann@example.org no está suscrito a SG12RG-AMR");
+    assert_eq!(texts.reason("de".parse().unwrap(), &reason), reason.text());
+    assert!(texts.reason(Language::ARABIC, &reason).starts_with("\u{2068}ann@example.org\u{2069} غير"));
+    assert_eq!(texts.word("fr".parse().unwrap(), "category.member-state"), "État Membre");
+    assert_eq!(texts.word("de".parse().unwrap(), "no.such.key"), "no.such.key");
+}
+
+#[test]
+fn files_replace_texts_for_the_service_for_a_group_and_for_a_new_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("en/mail/help/subject.txt", "Our help");
+    write("en/words.toml", "[role]\nmanager = \"list owner\"\n");
+    write("groups/sg12rg-amr/es/mail/help/subject.txt", "Ayuda de la casa");
+    write("pt/mail/help/subject.txt", "Ajuda de {{ group }}");
+    write("README.md", "not a text");
+    let texts = Texts::load(Some(folder.path())).unwrap();
+    let subject = |language: &str, group| texts.mail(language.parse().unwrap(), group, "help", sample()).unwrap().subject;
+    assert_eq!(subject("en", None), "Our help");
+    assert_eq!(subject("es", Some("SG12RG-AMR")), "Ayuda de la casa");
+    assert!(subject("es", Some("SG3RG-AFR")).starts_with("SG12RG-AMR: lo que"));
+    assert_eq!(subject("pt", None), "Ajuda de SG12RG-AMR");
+    assert_eq!(texts.word(Language::ENGLISH, "role.manager"), "list owner");
+    assert_eq!(texts.word(Language::ENGLISH, "role.member"), "member");
+
+    write("en/mail/help/body.txt", "a\n{% if %}\n");
+    let error = Texts::load(Some(folder.path())).unwrap_err().to_string();
+    assert!(error.contains("en/mail/help/body.txt: line 2"), "{error}");
+    write("en/mail/help/body.txt", "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}");
+    let endless = Texts::load(Some(folder.path())).unwrap().mail(Language::ENGLISH, None, "help", sample());
+    assert!(endless.is_err(), "a template ends");
+    write("en/mail/help/body.txt", "{% include '../../etc/passwd' %}");
+    assert!(Texts::load(Some(folder.path())).unwrap().mail(Language::ENGLISH, None, "help", sample()).is_err(), "a template reads no file");
+    write("en/words.toml", "role = ");
+    assert!(Texts::load(Some(folder.path())).unwrap_err().to_string().contains("words.toml"));
+}
