@@ -31,7 +31,7 @@ use crate::domain::meeting::LeadTimes;
 
 pub use directory::{Directory, Ldap, Oidc};
 pub use dkim::Dkim;
-pub use error::{ConfigError, nearest};
+pub use error::{ConfigError, Problem, nearest};
 pub use limits::Limits;
 pub use listen::{Listen, Protocol, Tls};
 pub use relay::{Relay, RelayTls, Transport};

@@ -140,6 +140,8 @@ pub fn rejudge(group: &Group, account: Option<&Account>, subscription: &Subscrip
     match (&subscription.state, now) {
         (SubscriptionState::Active, Some(reason)) => Some(SubscriptionState::Suspended(reason)),
         (SubscriptionState::Suspended(was), None) if is_of_the_continuous_gate(was.rule) => Some(SubscriptionState::Active),
+        // Without an account there is no address to name, and the reason that stands names it.
+        (SubscriptionState::Suspended(was), Some(reason)) if was.rule == Rule::NoAccount && reason.rule == Rule::NoAccount => None,
         (SubscriptionState::Suspended(was), Some(reason)) if is_of_the_continuous_gate(was.rule) && *was != reason => {
             Some(SubscriptionState::Suspended(reason))
         }

@@ -15,7 +15,7 @@ use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services};
 use crate::domain::group::{Group, GroupCode, GroupKind};
 
-pub use file::{Problem, parse};
+pub use file::parse;
 
 /// Members of a group read at a time when they are counted.
 const PAGE: usize = 1_000;

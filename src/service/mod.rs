@@ -4,6 +4,7 @@
 //! and writes; it opens no socket, knows no HTTP or clap type, and never calls a flow: it writes the record, and the
 //! store rings the bell.
 
+pub mod account;
 pub mod explain;
 pub mod group;
 pub mod meeting;
@@ -13,7 +14,6 @@ pub mod queue;
 pub mod rights;
 pub mod robot;
 pub mod subscribe;
-pub mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};

@@ -1,14 +1,13 @@
 //! The groups file: `[[group]]` tables of TOML into groups, every mistake with its line and remedy.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::Path;
 
 use chrono_tz::Tz;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::{Config, ConfigError, Span};
+use crate::config::{Config, ConfigError, Problem, Span};
 use crate::domain::address::EmailAddress;
 use crate::domain::destination::check_list_name;
 use crate::domain::group::{
@@ -16,25 +15,6 @@ use crate::domain::group::{
     SubscriptionPolicy,
 };
 use crate::domain::language::{Language, Localized};
-
-/// One mistake in a file that people wrote.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
-    /// The file as it was named.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// What is wrong.
-    pub text: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}: {}; {}", self.file, self.line, self.text, self.remedy)
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

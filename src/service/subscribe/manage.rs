@@ -57,7 +57,7 @@ pub struct MemberLine {
     pub text: String,
     /// Line of the file, where it came from one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
+    pub line: Option<usize>,
 }
 
 impl MemberLine {

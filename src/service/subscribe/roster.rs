@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::manage::{Batch, MemberLine};
 use super::settings::{delivery_text, role_text};
 use super::{Invite, MemberReport, Settings};
+use crate::directory::table::{Table, neutral};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
 use crate::domain::subscription::Provenance;
-use crate::service::table::{Table, neutral};
+
 use crate::service::{Actor, Failure, Services};
 
 /// Members read at a time.
@@ -132,7 +133,7 @@ pub async fn import(
             Ok(row) => (row.line, row),
             Err(problem) => {
                 let text = problem.to_string();
-                batch.lines.push(MemberLine { line: Some(problem.line as u64), ..MemberLine::wrong("", text) });
+                batch.lines.push(MemberLine { line: Some(problem.line), ..MemberLine::wrong("", text) });
                 continue;
             }
         };
@@ -150,7 +151,7 @@ pub async fn import(
             }
             (Ok(address), None) => batch.add(&address, &settings, Invite::No, Provenance::Import).await?,
         };
-        batch.lines.push(MemberLine { line: Some(number as u64), ..line });
+        batch.lines.push(MemberLine { line: Some(number), ..line });
     }
     batch.finish("member import").await
 }

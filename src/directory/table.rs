@@ -2,8 +2,7 @@
 //!
 //! Bad rows are named with their line and do not stop the others. Used by every import; [`neutral`] by every export.
 
-use super::group::Problem;
-use crate::config::nearest;
+use crate::config::{Problem, nearest};
 
 /// A file with a good header.
 pub struct Table<'a> {

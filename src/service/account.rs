@@ -1,0 +1,326 @@
+//! Accounts of the directory: imported, shown, set, suspended, erased, exported.
+//!
+//! After every change the continuous gate judges the account's subscriptions again, at once (`rights`). An account that a
+//! synchronisation removed leaves its subscriptions suspended, and a note of its key: when the person comes back, so do they.
+
+mod import;
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::rights::{self, Rejudged};
+use super::{Actor, Failure, Services};
+use crate::directory::builtin;
+use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
+use crate::domain::address::EmailAddress;
+
+pub use import::{ImportReport, Manner, import};
+
+/// Accounts read at a time.
+const PAGE: usize = 1_000;
+/// Entries of the audit trail that an export looks through.
+const AUDIT_ENTRIES: usize = 100_000;
+
+/// An account in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountRow {
+    /// Where her mail goes.
+    pub address: String,
+    /// All her addresses.
+    pub addresses: Vec<String>,
+    /// Her name.
+    pub name: String,
+    /// TIES or guest.
+    pub kind: AccountKind,
+    /// Membership category.
+    pub category: Category,
+    /// Member organisation.
+    pub organisation: String,
+    /// Is the organisation an operating agency?
+    pub operating_agency: bool,
+    /// ISO 3166-1 alpha-2, empty if unknown.
+    pub country: String,
+    /// Study groups it is affiliated to.
+    pub study_groups: Vec<String>,
+    /// Preferred languages.
+    pub languages: Vec<String>,
+    /// Last day.
+    pub expires: Option<String>,
+    /// `tsb`, `tsb:CODE`, `operator`.
+    pub roles: Vec<String>,
+    /// `active`, `expired` or `suspended`.
+    pub standing: &'static str,
+    /// Why suspended.
+    pub reason: Option<String>,
+    /// Who provided it.
+    pub source: String,
+}
+
+/// An account with its subscriptions.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountReport {
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountRow,
+    /// Its subscriptions, by group.
+    pub subscriptions: Vec<SubscriptionRow>,
+}
+
+/// A subscription of an account.
+#[derive(Debug, Clone, Serialize)]
+pub struct SubscriptionRow {
+    /// Which group.
+    pub group: String,
+    /// `active`, `pending`, `suspended`, `unsubscribed`.
+    pub state: &'static str,
+    /// Why not active.
+    pub reason: Option<String>,
+}
+
+/// What became of an account.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountChange {
+    /// Whose.
+    pub address: String,
+    /// `changed`, `unchanged`, `suspended` or `erased`.
+    pub change: &'static str,
+    /// What changed, in words; one a field.
+    pub fields: Vec<String>,
+    /// Subscriptions that were suspended or brought back.
+    pub rejudged: Vec<Rejudged>,
+    /// Was nothing written?
+    pub dry_run: bool,
+}
+
+/// All accounts, by address.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list(services: &Services) -> Result<Vec<AccountRow>, Failure> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let page = services.store.accounts(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        rows.extend(page.iter().map(|account| row(services, account)));
+    }
+    rows.sort_by(|a, b| a.address.cmp(&b.address));
+    Ok(rows)
+}
+
+/// One account.
+///
+/// # Errors
+/// When nobody has the address, or the store fails.
+pub async fn show(services: &Services, address: &EmailAddress) -> Result<AccountReport, Failure> {
+    let account = find(services, address).await?;
+    let mut subscriptions: Vec<SubscriptionRow> = services
+        .store
+        .subscriptions_of_account(account.id)
+        .await?
+        .iter()
+        .map(|subscription| SubscriptionRow {
+            group: subscription.group.to_string(),
+            state: subscription.state.as_str(),
+            reason: subscription.state.reason().map(ToString::to_string),
+        })
+        .collect();
+    subscriptions.sort_by(|a, b| a.group.cmp(&b.group));
+    Ok(AccountReport { account: row(services, &account), subscriptions })
+}
+
+/// Changes fields, each as `key=value` with the keys of the import; `standing=active` ends a suspension.
+///
+/// # Errors
+/// When nobody has the address, a field is wrong (then nothing is changed), or the store fails.
+pub async fn set(
+    services: &Services,
+    actor: &Actor,
+    address: &EmailAddress,
+    fields: &[String],
+    dry_run: bool,
+) -> Result<AccountChange, Failure> {
+    let before = find(services, address).await?;
+    let mut account = before.clone();
+    for field in fields {
+        let (key, value) = field.split_once('=').ok_or_else(|| Failure::Invalid(format!("\"{field}\" has no \"=\": write key=value")))?;
+        builtin::set(&mut account, key.trim(), value).map_err(|why| Failure::Invalid(format!("{key}: {why}")))?;
+    }
+    for address in &account.addresses {
+        let holder = services.store.account_by_address(address).await?;
+        if holder.is_some_and(|holder| holder.id != account.id) {
+            return Err(Failure::Invalid(format!("{address} belongs to another account")));
+        }
+    }
+    change(services, actor, "account set", before, account, dry_run).await
+}
+
+/// Suspends an account until `set ADDRESS standing=active`; its subscriptions rest.
+///
+/// # Errors
+/// When nobody has the address, or the store fails.
+pub async fn suspend(
+    services: &Services,
+    actor: &Actor,
+    address: &EmailAddress,
+    reason: &str,
+    dry_run: bool,
+) -> Result<AccountChange, Failure> {
+    let before = find(services, address).await?;
+    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+    let account = match before.standing {
+        Standing::Suspended { .. } => before.clone(),
+        Standing::Active => Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() },
+    };
+    let change = change(services, actor, "account suspend", before, account, dry_run).await?;
+    Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
+}
+
+/// Erases a person: account, subscriptions, requests, and the note that would bring her back. The ledger keeps its rows, which
+/// it needs to account for what was sent.
+///
+/// # Errors
+/// When nobody has the address, or the store fails.
+pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, dry_run: bool) -> Result<AccountChange, Failure> {
+    let account = find(services, address).await?;
+    let subscriptions = services.store.subscriptions_of_account(account.id).await?.len();
+    let requests: Vec<_> = services.store.requests(None).await?.into_iter().filter(|request| account.owns(&request.address)).collect();
+    let fields = vec![format!("{subscriptions} subscriptions"), format!("{} requests", requests.len())];
+    if !dry_run {
+        services.store.remove_subscriptions(account.id).await?;
+        for request in requests {
+            services.store.take_request(request.id).await?;
+        }
+        for address in &account.addresses {
+            services.store.remove_entry(import::DEPARTED, &address.key()).await?;
+        }
+        services.store.remove_account(account.id).await?;
+        // The trail says that it was done, not to whom.
+        services.audit(actor, "account erase", None, account.id.to_string()).await?;
+    }
+    Ok(AccountChange { address: address.to_string(), change: "erased", fields, rejudged: Vec::new(), dry_run })
+}
+
+/// Everything that is kept about a person.
+///
+/// # Errors
+/// When nobody has the address, or the store fails.
+pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value, Failure> {
+    let account = find(services, address).await?;
+    let subscriptions = services.store.subscriptions_of_account(account.id).await?;
+    let requests: Vec<Value> = services
+        .store
+        .requests(None)
+        .await?
+        .into_iter()
+        .filter(|request| account.owns(&request.address))
+        .map(|request| json!({ "verb": request.verb, "group": request.group, "address": request.address, "at": request.at, "expires": request.expires }))
+        .collect();
+    let names_her = |text: &str| account.addresses.iter().any(|address| text.to_lowercase().contains(&address.key()));
+    let audit: Vec<Value> = services
+        .store
+        .audit(None, AUDIT_ENTRIES)
+        .await?
+        .into_iter()
+        .filter(|entry| names_her(&entry.actor) || names_her(&entry.detail))
+        .map(|entry| json!({ "at": entry.at, "actor": entry.actor, "act": entry.act, "group": entry.group, "detail": entry.detail }))
+        .collect();
+    Ok(json!({ "account": account, "subscriptions": subscriptions, "requests": requests, "audit": audit }))
+}
+
+async fn find(services: &Services, address: &EmailAddress) -> Result<Account, Failure> {
+    let account = services.store.account_by_address(address).await?;
+    account.ok_or_else(|| Failure::NotFound(format!("nobody in the directory has the address {address}; `enlace account list` shows all")))
+}
+
+async fn change(
+    services: &Services,
+    actor: &Actor,
+    act: &str,
+    before: Account,
+    account: Account,
+    dry_run: bool,
+) -> Result<AccountChange, Failure> {
+    let fields = compare(&before, &account);
+    let address = account.address().to_string();
+    if fields.is_empty() {
+        return Ok(AccountChange { address, change: "unchanged", fields, rejudged: Vec::new(), dry_run });
+    }
+    let rejudged = if dry_run {
+        rights::preview(services, std::slice::from_ref(&account)).await?
+    } else {
+        let id = account.id;
+        services.store.put_accounts(vec![account]).await?;
+        services.audit(actor, act, None, format!("{}: {}", before.address(), fields.join(", "))).await?;
+        rights::rejudge_accounts(services, actor, &[id]).await?
+    };
+    Ok(AccountChange { address, change: "changed", fields, rejudged, dry_run })
+}
+
+/// `country: FR → MX`, one a field that differs.
+pub(super) fn compare(before: &Account, after: &Account) -> Vec<String> {
+    let fields = |account: &Account| match serde_json::to_value(account) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let old = fields(before);
+    let mut changed = Vec::new();
+    for (field, now) in fields(after) {
+        if old.get(&field) == Some(&now) {
+            continue;
+        }
+        let mut line = String::new();
+        match field.as_str() {
+            "country" => write!(line, "country: {} → {}", before.country_code(), after.country_code()),
+            "standing" => write!(line, "standing: {} → {}", standing_text(&before.standing), standing_text(&after.standing)),
+            _ => write!(line, "{field}: {} → {now}", old.get(&field).unwrap_or(&Value::Null)),
+        }
+        .expect("writing into a text does not fail");
+        changed.push(line);
+    }
+    changed
+}
+
+fn standing_text(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Suspended { .. } => "suspended",
+    }
+}
+
+fn row(services: &Services, account: &Account) -> AccountRow {
+    let expired = account.expires.is_some_and(|last| services.today() > last);
+    let (standing, reason) = match &account.standing {
+        Standing::Suspended { reason, .. } => ("suspended", Some(reason.clone()).filter(|reason| !reason.is_empty())),
+        Standing::Active if expired => ("expired", None),
+        Standing::Active => ("active", None),
+    };
+    let role = |role: &DirectoryRole| match role {
+        DirectoryRole::Tsb => "tsb".to_owned(),
+        DirectoryRole::TsbOf(code) => format!("tsb:{code}"),
+        DirectoryRole::Operator => "operator".to_owned(),
+    };
+    AccountRow {
+        address: account.address().to_string(),
+        addresses: account.addresses.iter().map(ToString::to_string).collect(),
+        name: account.name.clone(),
+        kind: account.kind,
+        category: account.category,
+        organisation: account.organisation.clone(),
+        operating_agency: account.operating_agency,
+        country: account.country_code().to_owned(),
+        study_groups: account.study_groups.iter().map(ToString::to_string).collect(),
+        languages: account.languages.iter().map(ToString::to_string).collect(),
+        expires: account.expires.map(|day| day.to_string()),
+        roles: account.roles.iter().map(role).collect(),
+        standing,
+        reason,
+        source: account.source.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
