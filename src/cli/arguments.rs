@@ -194,6 +194,15 @@ pub struct MemberOptions {
     /// Streams that are on, such as `announce,liaison`.
     #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
     pub streams: Option<Vec<String>>,
+    /// All editions in her languages, instead of the first one there is.
+    #[arg(long, value_name = "BOOL")]
+    pub both: Option<bool>,
+    /// Does she get her own posts?
+    #[arg(long, value_name = "BOOL")]
+    pub own_posts: Option<bool>,
+    /// Links instead of attachments, for slow lines.
+    #[arg(long, value_name = "BOOL")]
+    pub links: Option<bool>,
 }
 
 /// Subscribers.

@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{explain, group, hold, queue};
+use super::{explain, group, hold, member, queue};
 use crate::service::{self, Services};
 
 /// Carries requests out with the services of this process.
@@ -70,6 +70,7 @@ impl Handler for Executor {
 pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
     match command {
         Some(Command::Group(command)) => group::execute(context, command).await,
+        Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,

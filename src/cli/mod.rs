@@ -6,6 +6,7 @@ pub mod execute;
 pub mod explain;
 pub mod group;
 pub mod hold;
+pub mod member;
 pub mod queue;
 pub mod report;
 pub mod run;
