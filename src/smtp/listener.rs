@@ -99,8 +99,8 @@ impl Default for Patience {
             early_trusted: Duration::from_millis(2),
             early: Duration::from_millis(100),
             greeting: Duration::from_secs(30),
-            command: Duration::from_secs(60),
-            data: Duration::from_secs(600),
+            command: Duration::from_mins(1),
+            data: Duration::from_mins(10),
             data_octets_per_second: 1_000,
             data_grace: Duration::from_secs(30),
             slowdown: Duration::from_secs(1),
@@ -133,6 +133,7 @@ struct Shared {
 /// # Errors
 /// The address is taken or not ours, a PEM file cannot be read or used (the text names it), the host name is none, or
 /// `submission` has no certificate.
+#[expect(clippy::unused_async, reason = "it may only be called inside a runtime, which `await` says")]
 pub async fn bind(config: ListenerConfig) -> io::Result<Listener> {
     let wrong = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
     if config.hostname.is_empty() || config.hostname.chars().any(|c| c.is_control() || c.is_whitespace()) {

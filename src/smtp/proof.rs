@@ -36,9 +36,9 @@ pub fn from_authentication_results<'a>(
     if !field.authserv_id.plain || field.unreadable {
         return unproved(format!("the Authentication-Results of {authserv_id} cannot be read"));
     }
-    match method_that_proves(&field.results, author) {
+    match method_that_proves(&field.methods, author) {
         Some(method) => SenderProof::Proved { author: author.clone(), method },
-        None => unproved(format!("{authserv_id} says {}", told(&field.results))),
+        None => unproved(format!("{authserv_id} says {}", told(&field.methods))),
     }
 }
 

@@ -231,7 +231,8 @@ impl Session {
     pub fn step(&mut self, input: &mut BytesMut, content: &mut Vec<u8>) -> Step {
         loop {
             let step = match self.at {
-                At::Closing => Some(Step::Close),
+                // The caller of a question has forgotten to answer: there is nothing that could be said to the client.
+                At::Closing | At::Asked(_) => Some(Step::Close),
                 At::Data => self.data(input, content),
                 At::Chunk { .. } => self.chunk(input, content),
                 At::LostChunk { .. } => self.lost_chunk(input),
@@ -239,8 +240,6 @@ impl Session {
                     None => Some(Step::Read),
                     Some(line) => self.line_read(line, content),
                 },
-                // The caller has forgotten to answer; there is nothing that could be said to the client.
-                At::Asked(_) => Some(Step::Close),
             };
             if let Some(step) = step {
                 return step;
@@ -358,14 +357,12 @@ impl Session {
     /// `None` is yes.
     pub fn sender_answered(&mut self, refusal: Option<Answer>) {
         let At::Asked(Question::Sender(mail)) = std::mem::replace(&mut self.at, At::Command) else { return };
-        match refusal {
-            Some(refusal) => self.answer(&refusal),
-            None => {
-                self.utf8 = mail.utf8;
-                self.envelope = Some(Box::new(Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() }));
-                self.answer(&Answer::new(250, (2, 1, 0), "sender taken"));
-            }
+        if let Some(refusal) = refusal {
+            return self.answer(&refusal);
         }
+        self.utf8 = mail.utf8;
+        self.envelope = Some(Box::new(Envelope { reverse_path: mail.reverse_path, recipients: Vec::new() }));
+        self.answer(&Answer::new(250, (2, 1, 0), "sender taken"));
     }
 
     fn rcpt(&mut self, recipient: Recipient) -> Option<Step> {

@@ -139,9 +139,9 @@ impl Connection {
         let intake = Intake::new(self.receiver.incoming(), info.trace.clone(), &self.shared.session.limits);
         let mut session = Session::new(Arc::clone(&self.shared.session), info);
         if spoke_too_early {
-            session.spoke_too_early()
+            session.spoke_too_early();
         } else {
-            session.greet()
+            session.greet();
         }
         let now = Instant::now();
         let mut talk = Talk { wire, session, input: BytesMut::new(), intake, answered: now, message_began: None };

@@ -13,7 +13,7 @@ const COMMENT_DEPTH: usize = 20;
 pub(super) struct Results {
     pub(super) authserv_id: AuthservId,
     /// Results in order; none at all for `none`, for a version that is not ours and for an unreadable rest.
-    pub(super) results: Vec<MethodResult>,
+    pub(super) methods: Vec<MethodResult>,
     /// Why there are none although the field has some.
     pub(super) unreadable: bool,
 }
@@ -61,11 +61,11 @@ pub(super) fn read(value: &str) -> Option<Results> {
         _ => false,
     };
     if !complete || !our_version {
-        return Some(Results { authserv_id, results: Vec::new(), unreadable: true });
+        return Some(Results { authserv_id, methods: Vec::new(), unreadable: true });
     }
-    let results: Option<Vec<_>> = statements.filter(|statement| !statement.is_empty() && !is_none(statement)).map(statement).collect();
-    let unreadable = results.is_none();
-    Some(Results { authserv_id, results: results.unwrap_or_default(), unreadable })
+    let methods: Option<Vec<_>> = statements.filter(|statement| !statement.is_empty() && !is_none(statement)).map(statement).collect();
+    let unreadable = methods.is_none();
+    Some(Results { authserv_id, methods: methods.unwrap_or_default(), unreadable })
 }
 
 fn is_none(statement: &[Token]) -> bool {
@@ -198,10 +198,10 @@ mod tests {
     fn shown(value: &str) -> String {
         let Some(results) = read(value) else { return "nothing".to_owned() };
         let mut text = results.authserv_id.text;
-        for result in results.results {
-            text += &format!("|{}={}", result.method, result.result);
+        for result in results.methods {
+            text.extend(["|", &result.method, "=", &result.result]);
             for (name, value) in result.properties {
-                text += &format!(",{name}={value}");
+                text.extend([",", &name, "=", &value]);
             }
         }
         if results.unreadable { text + "|?" } else { text }

@@ -311,7 +311,7 @@ mod tests {
         let mut text = String::new();
         for level in 0..depth {
             let b = boundary(level);
-            text += &format!("Content-Type: multipart/mixed;\r\n boundary=\"{b}\"\r\n\r\n--{b}\r\n");
+            text.extend(["Content-Type: multipart/mixed;\r\n boundary=\"", &b, "\"\r\n\r\n--", &b, "\r\n"]);
         }
         text + "\r\nx\r\n"
     }
