@@ -24,7 +24,7 @@ use crate::store::BatchKey;
 /// First pause after the relay could not be reached; doubled up to [`AWAY_LONGEST`].
 const AWAY_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to reach the relay.
-const AWAY_LONGEST: Duration = Duration::from_secs(300);
+const AWAY_LONGEST: Duration = Duration::from_secs(60);
 
 /// The shared state.
 pub struct Floor {
@@ -245,13 +245,16 @@ impl Floor {
     pub fn relay_is_away(self: &Arc<Self>, error: &RelayError) {
         let cause = error.to_string();
         let mut board = self.board();
-        let failures = board.away.as_ref().map_or(0, |away| away.failures).saturating_add(1);
-        let pause = AWAY_FIRST.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX)).min(AWAY_LONGEST);
-        board.away = Some(Away { failures, until: Instant::now() + pause, probing: false, cause: cause.clone() });
+        // Sessions that were on their way when the first one failed tell nothing new.
+        if board.away.as_ref().is_none_or(|away| away.probing) {
+            let failures = board.away.as_ref().map_or(0, |away| away.failures).saturating_add(1);
+            let pause = AWAY_FIRST.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX)).min(AWAY_LONGEST);
+            board.away = Some(Away { failures, until: Instant::now() + pause, probing: false, cause: cause.clone() });
+            tracing::warn!(relay = self.relay.name(), error = cause, "the relay is away; next attempt in {} s", pause.as_secs());
+        }
         let waiting: Vec<_> = board.active.values().map(Arc::clone).collect();
         let waiting: Vec<_> = waiting.into_iter().map(|batch| (board.lanes.remove(batch.claim.key), batch)).collect();
         drop(board);
-        tracing::warn!(relay = self.relay.name(), error = cause, "next attempt in {} s", pause.as_secs());
         let answer = RelayAnswer::LostBefore(cause);
         for (open, batch) in waiting {
             let outcomes = open.iter().map(|open| self.outcome(&batch, open.index, &answer)).collect();

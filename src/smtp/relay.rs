@@ -7,9 +7,9 @@
 //! The surprise: the final dot waits for a [`Clearance`], so that the outcome of the transaction before is on disk
 //! while the envelope of this one is already on its way.
 
-mod connect;
-mod courier;
-mod directory;
+pub mod connect;
+pub mod courier;
+pub mod directory;
 mod features;
 mod reply;
 pub mod scripted;
