@@ -88,6 +88,8 @@ pub struct BatchKey {
 
 /// Most recipients of a batch.
 pub const BATCH_RECIPIENTS: usize = 250;
+/// Most batches of one post that are shown as due at a time.
+pub const DUE_OF_A_POST: u32 = 16;
 /// Most attempts kept a recipient; the first and the latest ones stay.
 pub const ATTEMPTS_KEPT: usize = 20;
 
@@ -283,7 +285,8 @@ pub trait Batches {
     async fn add_batch(&self, key: BatchKey, recipients: Vec<PlannedRecipient>) -> Result<()>;
     /// Sets the post to `Planned` (or `Done` when nobody is open), makes its batches due at `now`, rings the bell.
     async fn finish_plan(&self, post: PostId, batches: u32, now: DateTime<Utc>) -> Result<()>;
-    /// Batches due at `now` that nobody holds, the longest due first.
+    /// Batches due at `now` that nobody holds, the longest due first; at most [`DUE_OF_A_POST`] of one post that became due
+    /// together, so that a huge post does not hide those behind it.
     async fn due_batches(&self, now: DateTime<Utc>, limit: usize) -> Result<Vec<DueBatch>>;
     /// When the next batch becomes due, if one waits for its time.
     async fn next_due_time(&self) -> Result<Option<DateTime<Utc>>>;

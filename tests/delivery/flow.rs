@@ -393,3 +393,26 @@ async fn large_bodies_are_shared_and_bounded() {
     }
     delivery.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_post_behind_hundreds_of_batches_is_seen_and_served() {
+    let mut world = World::new().await;
+    world.settings = Settings { connections: 2, ..world.settings };
+    world.group(group("SG12", true), 1..6001).await;
+    world.group(group("SG13", true), 6001..6003).await;
+    world.store.put_setting(PAUSED, vec![1]).await.unwrap();
+    let manner = Manner::by(|moment| if moment.step == Step::Dot { Act::Slowly(Duration::from_millis(5)) } else { Act::Usual });
+    let sink = Sink::start(manner).await;
+    let delivery = world.deliver_to(sink.address).await;
+    let huge = world.post(&["SG12"], b"x\r\n").await;
+    until("the huge one is planned", || async { (world.counts(huge).await.planned == 6000).then_some(()) }).await;
+    world.clock.advance(TimeDelta::seconds(1));
+    let small = world.post(&["SG13"], b"x\r\n").await;
+    until("the small one is planned", || async { (world.counts(small).await.planned == 2).then_some(()) }).await;
+    let due = world.store.due_batches(world.clock.now(), 20).await.unwrap();
+    assert!(due.iter().any(|batch| batch.key.post == small), "{due:?}");
+    world.store.put_setting(PAUSED, vec![0]).await.unwrap();
+    until_done(&world, small).await;
+    assert!(world.counts(huge).await.planned > 5000);
+    delivery.stop().await;
+}

@@ -1,5 +1,6 @@
 //! Plans, claims, outcomes: the verbs over the open ledger and its rows.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use super::{Shared, SledStore, keys, lock};
 use crate::domain::id::PostId;
 use crate::domain::ledger::{Counts, Outcome, PlannedRecipient, RecipientState};
 use crate::domain::post::{Post, PostState};
-use crate::store::{BATCH_RECIPIENTS, BatchKey, Batches, Claim, Claimed, DueBatch, LedgerKey, RecipientRecord, Result, StoreError, record};
+use crate::store::{
+    BATCH_RECIPIENTS, BatchKey, Batches, Claim, Claimed, DUE_OF_A_POST, DueBatch, LedgerKey, RecipientRecord, Result, StoreError, record,
+};
 
 fn batch_row(rows: &impl Rows, key: BatchKey) -> Result<Option<BatchRow>> {
     let row = rows.get(&keys::batch(key))?;
@@ -306,9 +309,18 @@ impl Batches for SledStore {
         let last = (now.timestamp_millis(), BatchKey { post: PostId(u64::MAX), number: u32::MAX });
         let ledger = lock(&self.shared.ledger);
         let ended = ledger.leases.range(..=last).map(|(_, key)| *key);
-        let waiting = ledger.waiting.range(..=last).take(limit).map(|(_, key)| *key);
+        let mut waiting = Vec::new();
+        let mut of_post = 0;
+        let mut start = Bound::Unbounded;
+        while let Some((due, key)) = ledger.waiting.range((start, Bound::Included(last))).next().filter(|_| waiting.len() < limit) {
+            of_post = if waiting.last().is_some_and(|last: &BatchKey| last.post == key.post) { of_post + 1 } else { 1 };
+            // The rest of this post that became due at the same time is passed over.
+            let number = if of_post >= DUE_OF_A_POST { u32::MAX } else { key.number };
+            start = Bound::Excluded((*due, BatchKey { post: key.post, number }));
+            waiting.push(*key);
+        }
         let mut due: Vec<DueBatch> = ended
-            .chain(waiting)
+            .chain(waiting.iter().copied())
             .filter_map(|key| {
                 let post = ledger.posts.get(&key.post).filter(|post| !post.halted)?;
                 let batch = post.batches.get(&key.number)?;
