@@ -406,6 +406,22 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_comes_back_is_recognised_even_through_another_list() {
+        let (first, _) = copy(MAIL, &post(PostKind::Discussion), &group());
+        let mut other = group();
+        other.list = "sg3rg-afr".into();
+        let (second, _) = copy(&first, &post(PostKind::Discussion), &other);
+        for wire in [&first, &second] {
+            let message = crate::mail::message::read(wire).unwrap();
+            assert!(message.has_been_through("sg12rg-amr@lists.example.org", &list_id(&group(), "lists.example.org")));
+        }
+        let reply = b"From: b@example.org\r\nIn-Reply-To: <1@example.org>\r\n\r\n> quoted\r\n";
+        assert!(
+            !crate::mail::message::read(reply).unwrap().has_been_through("sg12rg-amr@lists.example.org", "sg12rg-amr.lists.example.org")
+        );
+    }
+
+    #[test]
     fn what_an_author_left_out_is_added() {
         let (copy, _) = copy(b"From: a@example.org\r\n\r\nx\r\n", &post(PostKind::Discussion), &group());
         assert_eq!(values(&copy, "message-id"), ["<made@lists.example.org>"]);

@@ -4,6 +4,8 @@
 //! `mail::content`. Nothing here is believed: the visible author is a claim, proved elsewhere (`smtp::proof`).
 //! Counting is done on the fields themselves (`mail::field`), because the parser shows the last of two equal ones.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, FixedOffset};
 use mail_parser::{HeaderValue, parsers::MessageStream};
 
@@ -88,6 +90,35 @@ pub fn read(message: &[u8]) -> Result<Message, Reason> {
         doubts: doubts(&header),
         header,
     })
+}
+
+/// The message with every line end as CRLF and without NUL; for what did not come by SMTP, whose listener refuses all else.
+///
+/// A bare CR or LF that went out unchanged could end a transaction early at the next server (SMTP smuggling).
+pub fn to_crlf(message: &[u8]) -> Cow<'_, [u8]> {
+    let is_clean = |(at, octet): (usize, &u8)| match octet {
+        b'\r' => message.get(at + 1) == Some(&b'\n'),
+        b'\n' => at > 0 && message[at - 1] == b'\r',
+        0 => false,
+        _ => true,
+    };
+    if message.iter().enumerate().all(is_clean) {
+        return Cow::Borrowed(message);
+    }
+    let mut clean = Vec::with_capacity(message.len() + message.len() / 30);
+    let mut octets = message.iter().peekable();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\r' => {
+                octets.next_if_eq(&&b'\n');
+                clean.extend_from_slice(b"\r\n");
+            }
+            b'\n' => clean.extend_from_slice(b"\r\n"),
+            0 => {}
+            octet => clean.push(*octet),
+        }
+    }
+    Cow::Owned(clean)
 }
 
 /// What is odd, but no reason to refuse.
@@ -178,7 +209,7 @@ impl<'m> Reader<'m> {
             let raw = self.raw(field);
             match MessageStream::new(&raw).parse_id() {
                 HeaderValue::Text(id) => found.push(id.into_owned()),
-                HeaderValue::TextList(ids) => found.extend(ids.into_iter().map(std::borrow::Cow::into_owned)),
+                HeaderValue::TextList(ids) => found.extend(ids.into_iter().map(Cow::into_owned)),
                 _ => {}
             }
         }
@@ -287,6 +318,21 @@ mod tests {
         assert_eq!((message.message_id, message.message_ids), (None, 2));
         assert_eq!(of("Message-ID: <a b@c>").message_id, None);
         assert_eq!(of("Message-ID: ").message_id, None);
+    }
+
+    #[test]
+    fn line_ends_become_crlf_and_nothing_else_changes() {
+        for (given, clean) in [
+            ("a\r\nb", "a\r\nb"),
+            ("a\nb\n", "a\r\nb\r\n"),
+            ("a\rb", "a\r\nb"),
+            ("a\r\r\n.\n\0", "a\r\n\r\n.\r\n"),
+            ("\n", "\r\n"),
+            ("", ""),
+        ] {
+            assert_eq!(to_crlf(given.as_bytes()), clean.as_bytes(), "{given:?}");
+            assert!(matches!(to_crlf(clean.as_bytes()), Cow::Borrowed(_)));
+        }
     }
 
     #[test]
