@@ -249,7 +249,8 @@ fn contact_rows(sources: &[Source], labels: &Labels) -> Option<Found<Vec<crate::
 
 /// The meeting: a row of its own, or the cell beside the Questions, or what the approval says in brackets.
 fn prepared(sources: &[Source], labels: &Labels, reading: &mut Reading) {
-    let of_cells = |row: &Row| row.cells.iter().find_map(|cell| values::prepared(cell, labels));
+    let of_lines = |cell: &String| cell.lines().find_map(|line| values::prepared(line, labels)).or_else(|| values::prepared(cell, labels));
+    let of_cells = |row: &Row| row.cells.iter().find_map(of_lines);
     let fields = [Field::Meeting, Field::Questions, Field::Approval, Field::Source];
     reading.prepared = fields.into_iter().find_map(|field| first(sources, field, of_cells)).or_else(|| {
         // A symbol line may carry it without a label: "Geneva, 9-18 September 2025".

@@ -211,8 +211,11 @@ pub fn prepared(value: &str, labels: &Labels) -> Option<Prepared> {
     let punctuation = |c: char| c.is_whitespace() || ",;:()[]（），：、،.".contains(c);
     let before = text[..span.from].rsplit(['(', '（', '[']).next().unwrap_or_default().trim_matches(punctuation);
     let after = text[span.to..].split([')', '）', ']']).next().unwrap_or_default().trim_matches(punctuation);
+    // On one line with the Questions: "1/12, 2/12 Geneva, 9-18 September 2025".
+    let words = |text: &str| text.split(' ').filter(|word| !word.contains('/')).collect::<Vec<_>>().join(" ");
+    let (before, after) = (words(before), words(after));
     let place = if before.is_empty() { after } else { before };
-    Some(Prepared::Meeting { place: place.to_owned(), start: Some(span.start), end: Some(span.end) })
+    Some(Prepared::Meeting { place, start: Some(span.start), end: Some(span.end) })
 }
 
 /// A document symbol anywhere in the text: `SG12-TD364R1/GEN`, `TSAG-TD12`, `SG12RG-AMR-C1`, `SG12-LS45`,
