@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{explain, group, hold, member, queue};
+use super::{check, explain, group, hold, member, queue};
 use crate::service::{self, Services};
 
 /// Carries requests out with the services of this process.
@@ -69,6 +69,7 @@ impl Handler for Executor {
 /// When nothing was done: what was named does not exist, was wrong or refused, or the store failed.
 pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
     match command {
+        Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
         Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,

@@ -1,6 +1,7 @@
 //! The command line: read input, call one service, print the answer.
 
 pub mod arguments;
+pub mod check;
 pub mod control;
 pub mod execute;
 pub mod explain;
