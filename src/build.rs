@@ -1,5 +1,6 @@
 //! Runs before the crate is compiled: writes what is made from the source into `OUT_DIR`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,9 @@ fn write_texts(out: &Path) -> io::Result<()> {
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         let is_text = parts.get(1).is_some_and(|part| part == "mail" || part == "words.toml") && parts[0].len() == 2;
         if is_text {
-            table.push_str(&format!("({:?}, include_str!({:?})),\n", parts.join("/"), file.display().to_string()));
+            let (name, file) = (parts.join("/"), file.display().to_string());
+            // Writing to a String does not fail.
+            let _ = writeln!(table, "({name:?}, include_str!({file:?})),");
         }
     }
     table.push_str("]\n");

@@ -12,7 +12,7 @@ use super::field::{self, Header, HeaderError};
 use super::footer;
 use super::headers;
 use super::token::{Keys, Verp};
-use crate::domain::group::Group;
+use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Post, PostKind};
 
@@ -60,7 +60,7 @@ pub struct Rendered {
     /// The body; a slice of the original wherever nothing is appended.
     pub body: Bytes,
     post: PostId,
-    group: crate::domain::group::GroupCode,
+    group: GroupCode,
     is_list_mail: bool,
     /// `List-Unsubscribe: <…/u/`
     click_front: String,
@@ -166,7 +166,7 @@ fn list_fields(form: &Form<'_>) -> String {
         fields.push_str(&headers::pieces(name, values.iter().map(String::as_str), ","));
     }
     if form.post.groups.len() > 1 {
-        fields.push_str(&headers::pieces("X-Enlace-Groups", form.post.groups.iter().map(|code| code.as_str()), ","));
+        fields.push_str(&headers::pieces("X-Enlace-Groups", form.post.groups.iter().map(GroupCode::as_str), ","));
     }
     fields
 }
@@ -186,14 +186,14 @@ fn own_fields(header: &Header, form: &Form<'_>) -> String {
         if let Some(language) = post.editions.get(form.edition).and_then(|edition| edition.language)
             && missing("content-language")
         {
-            fields.push_str(&format!("Content-Language: {language}\r\n"));
+            fields.push_str(&headers::unstructured("Content-Language", language.as_str()));
         }
     }
     if missing("message-id") {
         fields.push_str(&headers::pieces("Message-ID", [format!("<{}>", post.message_id).as_str()], ""));
     }
     if missing("date") {
-        fields.push_str(&format!("Date: {}\r\n", post.received_at.to_rfc2822()));
+        fields.push_str(&headers::unstructured("Date", &post.received_at.to_rfc2822()));
     }
     fields
 }

@@ -256,7 +256,7 @@ fn content_type(part: &MessagePart<'_>) -> String {
         };
     };
     let whole = format!("{}/{}", found.ctype(), found.subtype().unwrap_or("octet-stream")).to_ascii_lowercase();
-    whole.chars().filter(|c| c.is_ascii_graphic()).take(100).collect()
+    whole.chars().filter(char::is_ascii_graphic).take(100).collect()
 }
 
 fn language(part: &MessagePart<'_>) -> Option<Language> {

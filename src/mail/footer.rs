@@ -54,7 +54,7 @@ fn can_append(original: &[u8], header: &Header, text: &str) -> bool {
 
 fn wrapped(original: &[u8], header: &Header, body: &Bytes, text: &str, post: PostId) -> Footed {
     // A boundary that does occur in the body is very unlikely but an author could provoke it; then another number is tried.
-    let boundary = (0_u32..)
+    let boundary = (0_u32..10_000)
         .map(|number| format!("=_footer_{post}_{number}"))
         .find(|boundary| !body.windows(boundary.len()).any(|window| window == boundary.as_bytes()))
         .unwrap_or_default();

@@ -214,9 +214,10 @@ fn needs_signature(name: &str) -> bool {
 /// Reply-To, the Content fields, signatures and `Received`.
 pub fn passing<'h>(message: &'h [u8], header: &'h Header, author: Option<&EmailAddress>) -> impl Iterator<Item = &'h Field> {
     let signed = signed_by_author(message, header, author);
-    header.fields.iter().filter(move |field| {
-        !is_always_removed(&field.name) && (!needs_signature(&field.name) || signed.iter().any(|name| *name == field.name))
-    })
+    header
+        .fields
+        .iter()
+        .filter(move |field| !is_always_removed(&field.name) && (!needs_signature(&field.name) || signed.contains(&field.name)))
 }
 
 /// Names in the `h=` of signatures whose `d=` is the author's domain or above it.

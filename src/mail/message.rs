@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_subject_cannot_bring_lines_or_turned_text() {
         assert_eq!(of("Subject: =?utf-8?q?a=0D=0AX-Injected:_1=00=E2=80=AE?=").subject, "a X-Injected: 1");
-        assert_eq!(of("Subject: =?utf-7?q?+AA0-+AAo-x?=").subject.contains(['\r', '\n']), false);
+        assert!(!of("Subject: =?utf-7?q?+AA0-+AAo-x?=").subject.contains(['\r', '\n']));
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn multipart(kind: &str, mut parts: Vec<Vec<u8>>) -> Vec<u8> {
     }
     // Octets that quoted-printable and base64 never make, so only plain parts have to be looked at.
     let occurs = |boundary: &str| parts.iter().any(|part| part.windows(boundary.len()).any(|w| w == boundary.as_bytes()));
-    let boundary = (0_u32..).map(|number| format!("=_{kind}_{number}_=")).find(|b| !occurs(b)).unwrap_or_default();
+    let boundary = (0_u32..10_000).map(|number| format!("=_{kind}_{number}_=")).find(|b| !occurs(b)).unwrap_or_default();
     let mut octets = format!("Content-Type: multipart/{kind};\r\n boundary=\"{boundary}\"\r\n\r\n").into_bytes();
     for part in parts {
         octets.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
@@ -247,8 +247,14 @@ fn extended_parameter(name: &str, value: &str) -> String {
     for c in value.chars() {
         let mut buffer = [0; 4];
         let octets = c.encode_utf8(&mut buffer).bytes();
-        let encoded: String =
-            if c.is_ascii_alphanumeric() || "-._".contains(c) { c.to_string() } else { octets.map(|b| format!("%{b:02X}")).collect() };
+        let mut encoded = String::new();
+        for octet in octets {
+            if octet.is_ascii_alphanumeric() || b"-._".contains(&octet) {
+                encoded.push(char::from(octet));
+            } else {
+                let _ = write!(encoded, "%{octet:02X}");
+            }
+        }
         if pieces.last().is_some_and(|piece| piece.len() + encoded.len() > 50) {
             pieces.push(String::new());
         }

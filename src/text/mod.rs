@@ -244,7 +244,9 @@ fn tongue(language: Language, source: Source) -> Result<Tongue, TextError> {
     templates.set_fuel(Some(FUEL));
     templates.set_recursion_limit(50);
     // Names end in .html or .txt, and only HTML is escaped.
-    templates.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    templates.set_auto_escape_callback(|name| {
+        if matches!(name.rsplit_once('.'), Some((_, "html"))) { AutoEscape::Html } else { AutoEscape::None }
+    });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     templates.set_syntax(syntax.map_err(|error| TextError::of_template("templates", &error))?);
     let words = source.words.clone();

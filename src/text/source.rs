@@ -66,7 +66,7 @@ pub fn read_folder(folder: &Path, sources: &mut Sources) -> Result<(), TextError
 
 fn is_text(path: &str) -> bool {
     path.ends_with("/words.toml") && !path.contains("/web/")
-        || path.contains("/mail/") && (path.ends_with(".txt") || path.ends_with(".html"))
+        || path.contains("/mail/") && matches!(path.rsplit_once('.'), Some((_, "txt" | "html")))
 }
 
 fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), TextError> {
