@@ -179,3 +179,15 @@ async fn nobody_relays_through_odd_addresses() {
         client.ask(&format!("RCPT TO:{path}"), expected).await;
     }
 }
+
+#[tokio::test]
+async fn who_goes_on_talking_hears_why_it_is_over() {
+    use tokio::io::AsyncReadExt;
+    let server = smtp().await;
+    let mut client = server.connect().await;
+    client.send(format!("EHLO x\n{}", "x".repeat(200_000))).await;
+    let mut heard = Vec::new();
+    // An error here would be a reset, which on some systems takes the answer away from the client.
+    client.stream.read_to_end(&mut heard).await.unwrap();
+    assert!(heard.starts_with(b"554 5.6.0"));
+}

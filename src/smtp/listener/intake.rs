@@ -135,3 +135,15 @@ fn refusal(error: &io::Error) -> Answer {
     tracing::error!(%error, "Could not write an incoming message to its file");
     Answer::new(451, (4, 3, 0), "the message could not be written, try again later")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_trouble() {
+        for (kind, code) in [(io::ErrorKind::StorageFull, 452), (io::ErrorKind::QuotaExceeded, 452), (io::ErrorKind::NotFound, 451)] {
+            assert_eq!(refusal(&kind.into()).code, code, "{kind:?}");
+        }
+    }
+}
