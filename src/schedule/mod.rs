@@ -4,3 +4,4 @@
 //! expressions of `[schedule]`), so that a restart, a clock that jumps or a second node changes nothing.
 
 pub mod jobs;
+pub mod notices;
