@@ -151,7 +151,7 @@ fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim)>) {
         });
         let work = Work { key: claim.key, group: due.group, urgency: due.urgency, octets: due.octets, open: open.collect() };
         let batch = Arc::new(ActiveBatch::new(claim, work.open.len()));
-        floor.add(work, batch);
+        floor.add(work, &batch);
     }
 }
 

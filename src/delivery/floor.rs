@@ -24,7 +24,7 @@ use crate::store::BatchKey;
 /// First pause after the relay could not be reached; doubled up to [`AWAY_LONGEST`].
 const AWAY_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to reach the relay.
-const AWAY_LONGEST: Duration = Duration::from_secs(60);
+const AWAY_LONGEST: Duration = Duration::from_mins(1);
 
 /// The shared state.
 pub struct Floor {
@@ -185,10 +185,10 @@ impl Floor {
     }
 
     /// Puts a claimed batch up for the sessions.
-    pub fn add(self: &Arc<Self>, work: Work, batch: Arc<ActiveBatch>) {
+    pub fn add(self: &Arc<Self>, work: Work, batch: &Arc<ActiveBatch>) {
         let open = work.open.len();
         let mut board = self.board();
-        board.active.insert(work.key, Arc::clone(&batch));
+        board.active.insert(work.key, Arc::clone(batch));
         board.lanes.add(work);
         drop(board);
         if open == 0 {

@@ -74,7 +74,7 @@ struct Lane {
 /// All claimed batches with open recipients.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: BTreeMap<LaneKey, Lane>,
+    by_key: BTreeMap<LaneKey, Lane>,
     batches: HashMap<BatchKey, LaneKey>,
     /// Share used by the lane that had the last turn.
     level: u64,
@@ -87,7 +87,7 @@ impl Lanes {
     pub fn new(connections: usize) -> Self {
         let reserve = (connections / 4).max(1);
         let bulk_limit = connections.saturating_sub(reserve).max(1);
-        Self { lanes: BTreeMap::new(), batches: HashMap::new(), level: 0, bulk_running: 0, bulk_limit }
+        Self { by_key: BTreeMap::new(), batches: HashMap::new(), level: 0, bulk_running: 0, bulk_limit }
     }
 
     /// Adds a claimed batch; one without open recipients is passed over.
@@ -98,7 +98,7 @@ impl Lanes {
         let key = (work.group.clone(), work.urgency, work.octets >= BULK_OCTETS);
         self.batches.insert(work.key, key.clone());
         let level = self.level;
-        let lane = self.lanes.entry(key).or_insert_with(|| Lane { used: level, posts: VecDeque::new() });
+        let lane = self.by_key.entry(key).or_insert_with(|| Lane { used: level, posts: VecDeque::new() });
         match lane.posts.iter_mut().find(|(post, _)| *post == work.key.post) {
             Some((_, batches)) => batches.push_back(work),
             None => lane.posts.push_back((work.key.post, VecDeque::from([work]))),
@@ -108,7 +108,7 @@ impl Lanes {
     /// The next transaction, if there is one that may start now.
     pub fn next(&mut self) -> Option<Turn> {
         let bulk_free = self.bulk_running < self.bulk_limit;
-        let (key, lane) = self.lanes.iter_mut().filter(|(key, _)| bulk_free || !key.2).min_by_key(|(_, lane)| lane.used)?;
+        let (key, lane) = self.by_key.iter_mut().filter(|(key, _)| bulk_free || !key.2).min_by_key(|(_, lane)| lane.used)?;
         let key = key.clone();
         self.level = lane.used;
         let (post, mut batches) = lane.posts.pop_front()?;
@@ -125,7 +125,7 @@ impl Lanes {
             lane.posts.push_back((post, batches));
         }
         if lane.posts.is_empty() {
-            self.lanes.remove(&key);
+            self.by_key.remove(&key);
         }
         if turn.bulky {
             self.bulk_running += 1;
@@ -142,7 +142,7 @@ impl Lanes {
     pub fn remove(&mut self, key: BatchKey) -> Vec<Open> {
         let Some(lane_key) = self.batches.remove(&key) else { return Vec::new() };
         let mut open = Vec::new();
-        if let Some(lane) = self.lanes.get_mut(&lane_key) {
+        if let Some(lane) = self.by_key.get_mut(&lane_key) {
             for (_, batches) in &mut lane.posts {
                 if let Some(place) = batches.iter().position(|work| work.key == key) {
                     open.extend(batches.remove(place).into_iter().flat_map(|work| work.open));
@@ -150,7 +150,7 @@ impl Lanes {
             }
             lane.posts.retain(|(_, batches)| !batches.is_empty());
             if lane.posts.is_empty() {
-                self.lanes.remove(&lane_key);
+                self.by_key.remove(&lane_key);
             }
         }
         open
@@ -159,7 +159,7 @@ impl Lanes {
     /// Takes out of a batch those for whom `keep` says no; returns how many that were.
     pub fn retain(&mut self, key: BatchKey, keep: impl Fn(u16) -> bool) -> usize {
         let Some(lane_key) = self.batches.get(&key) else { return 0 };
-        let Some(lane) = self.lanes.get_mut(lane_key) else { return 0 };
+        let Some(lane) = self.by_key.get_mut(lane_key) else { return 0 };
         let Some(work) = lane.posts.iter_mut().flat_map(|(_, batches)| batches).find(|work| work.key == key) else { return 0 };
         let before = work.open.len();
         work.open.retain(|open| keep(open.index));
@@ -172,7 +172,7 @@ impl Lanes {
 
     /// Is there nothing to do?
     pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.by_key.is_empty()
     }
 }
 

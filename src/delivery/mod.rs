@@ -54,11 +54,11 @@ impl Default for Settings {
         Self {
             connections: 8,
             recipients_a_transaction: 50,
-            retry_for: Duration::from_secs(5 * 86400),
-            lease: Duration::from_secs(900),
+            retry_for: Duration::from_hours(5 * 24),
+            lease: Duration::from_mins(15),
             look_every: Duration::from_secs(1),
             idle: Duration::from_secs(3),
-            stop_within: Duration::from_secs(60),
+            stop_within: Duration::from_mins(1),
         }
     }
 }

@@ -98,10 +98,9 @@ async fn every_answer_of_the_relay_leads_to_the_right_state_of_each_recipient() 
             (Step::Rcpt, "450") => Act::Say("450 4.2.0 greylisted".into()),
             (Step::Rcpt, "550") => Act::Say("550 5.1.1 no such user".into()),
             (Step::Rcpt, "421") => Act::SayAndClose("421 4.3.2 going down".into()),
-            (Step::Data, "cut before the dot") => Act::Close,
             (Step::Dot, "451 after data") => Act::Say("451 4.3.0 disk full".into()),
             (Step::Dot, "554 after data") => Act::Say("554 5.7.1 spam".into()),
-            (Step::Dot, "cut after the dot") => Act::Close,
+            (Step::Data, "cut before the dot") | (Step::Dot, "cut after the dot") => Act::Close,
             _ => Act::Usual,
         }
     });
@@ -156,7 +155,7 @@ async fn every_answer_of_the_relay_leads_to_the_right_state_of_each_recipient() 
 #[tokio::test]
 async fn a_transient_failure_is_tried_with_growing_pauses_and_given_up_only_after_its_time() {
     let mut world = World::new().await;
-    world.settings.retry_for = Duration::from_secs(3 * 3600);
+    world.settings.retry_for = Duration::from_hours(3);
     world.group(group("SG12", true), 1..2).await;
     let relay = ScriptedRelay::answering(|_, _| RelayAnswer::Later("450 4.2.0 later".into()));
     let delivery = world.deliver(Arc::new(relay.clone())).await;

@@ -119,8 +119,8 @@ async fn an_empty_data_is_ended_and_its_answer_thrown_away() {
 async fn every_trouble_at_every_step_leads_to_the_right_answer() {
     let say = |text: &str| Act::Say(text.to_owned());
     let close = |text: &str| Act::SayAndClose(text.to_owned());
-    let noise: Vec<u8> = (0_u32..3000).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-    let endless = [b"250 ".as_slice(), &[b'x'; 100_000], b"\r\n"].concat();
+    let noise: Vec<u8> = (0_u32..3000).map(|n| (n.wrapping_mul(2_654_435_761) >> 11).to_le_bytes()[0]).collect();
+    let endless = [b"250 ".as_slice(), &b"x".repeat(100_000), b"\r\n"].concat();
     // Step, what the relay does, kind of answer, is the session good afterwards?
     for (step, act, expected, open_after) in [
         (Step::Mail, say("451 4.3.0 later"), "later", true),
@@ -180,7 +180,7 @@ async fn a_connection_cut_within_a_large_message_has_surely_not_taken_it() {
 
 #[tokio::test]
 async fn silence_ends_the_session() {
-    let manner = Manner::by(|moment| if moment.step == Step::Dot { Act::Slowly(Duration::from_secs(60)) } else { Act::Usual });
+    let manner = Manner::by(|moment| if moment.step == Step::Dot { Act::Slowly(Duration::from_mins(1)) } else { Act::Usual });
     let sink = Sink::start(manner).await;
     let mut options = options(&sink);
     options.timeouts.dot = Duration::from_millis(50);

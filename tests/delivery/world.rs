@@ -30,7 +30,7 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
     pub settings: Settings,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     next_post: AtomicU64,
 }
 
@@ -94,7 +94,7 @@ impl World {
         let store = enlace::store::open(options).await.unwrap();
         // Looks often, so that a test that moves the clock does not wait for the next look.
         let settings = Settings { look_every: Duration::from_millis(20), ..Settings::default() };
-        Self { store, clock: Clock::manual(start_time()), settings, folder, next_post: AtomicU64::new(1) }
+        Self { store, clock: Clock::manual(start_time()), settings, _folder: folder, next_post: AtomicU64::new(1) }
     }
 
     /// A group whose subscribers are the accounts of `numbers`.
@@ -181,10 +181,6 @@ impl World {
         }
         rows
     }
-
-    pub fn path(&self) -> &std::path::Path {
-        self.folder.path()
-    }
 }
 
 /// Waits until `condition` gives something; fails the test after a minute.
@@ -197,7 +193,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("not within a minute: {what}"))
+    tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap_or_else(|_| panic!("not within a minute: {what}"))
 }
 
 /// Waits until the post is done.

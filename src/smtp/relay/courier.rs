@@ -41,10 +41,10 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(15),
-            command: Duration::from_secs(300),
-            data: Duration::from_secs(120),
-            block: Duration::from_secs(180),
-            dot: Duration::from_secs(600),
+            command: Duration::from_mins(5),
+            data: Duration::from_mins(2),
+            block: Duration::from_mins(3),
+            dot: Duration::from_mins(10),
             quit: Duration::from_secs(3),
         }
     }

@@ -4,6 +4,7 @@ use lettre::transport::smtp::authentication::Mechanism;
 
 /// Offered extensions; all absent after HELO.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an extension that is offered or not")]
 pub struct Features {
     /// RFC 2920.
     pub pipelining: bool,

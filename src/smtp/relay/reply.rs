@@ -1,5 +1,6 @@
 //! What the relay says, read as hostile input: bounded in octets, lines and time, shown as one clean line.
 
+use std::fmt::Write as _;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -152,7 +153,8 @@ fn reply_of(response: &Response<String>) -> Reply {
     let mut line = response.code.to_string();
     if response.esc[0] != 0 {
         let [class, subject, detail] = response.esc;
-        line.push_str(&format!(" {class}.{subject}.{detail}"));
+        // Writing into a String cannot fail.
+        let _ = write!(line, " {class}.{subject}.{detail}");
     }
     line.push(' ');
     line.push_str(&response.message);
