@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{check, explain, group, hold, member, queue};
+use super::{account, check, explain, group, hold, member, queue};
 use crate::service::{self, Services};
 
 /// Carries requests out with the services of this process.
@@ -69,13 +69,16 @@ impl Handler for Executor {
 /// When nothing was done: what was named does not exist, was wrong or refused, or the store failed.
 pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
     match command {
+        Some(Command::Account(command)) => account::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
         Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
-        _ => Err(Failure::usage("this command is not one for a running daemon")),
+        None | Some(Command::Serve(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man) => {
+            Err(Failure::usage("this command is not one for a running daemon"))
+        }
     }
 }
 

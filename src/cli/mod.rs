@@ -1,5 +1,6 @@
 //! The command line: read input, call one service, print the answer.
 
+pub mod account;
 pub mod arguments;
 pub mod check;
 pub mod control;

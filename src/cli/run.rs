@@ -21,6 +21,9 @@ pub const MAN_PAGES: &str = include_str!(concat!(env!("OUT_DIR"), "/enlace.1"));
 /// How long to wait for another process that has the store open and does not answer: a daemon that starts or stops, or a command.
 const STORE_FREE_WITHIN: Duration = Duration::from_secs(15);
 
+/// Work that takes no longer shows no sign of life on the terminal.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// Why the store was not opened.
 #[derive(Debug)]
 pub enum NotOpened {
@@ -70,7 +73,15 @@ pub async fn carry_out(arguments: &Arguments, words: Vec<String>, data_dir: &Pat
         Err(failure) => return Answer::of(Err(failure), arguments.json),
     };
     let bar = Bar::default();
-    let answer = reach(Request { words, files }, data_dir, opener, &bar).await;
+    let work = reach(Request { words, files }, data_dir, opener, &bar);
+    tokio::pin!(work);
+    let answer = match tokio::time::timeout(SHORT, &mut work).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            bar.wait();
+            work.await
+        }
+    };
     bar.clear();
     answer.unwrap_or_else(|failure| Answer::of(Err(failure), arguments.json))
 }
@@ -171,17 +182,28 @@ pub fn print(answer: &Answer) -> u8 {
     }
 }
 
-/// A bar on standard error, when that is a terminal and the work says how long it is.
+/// A bar on standard error when that is a terminal; a spinner for work that does not say how long it is.
 #[derive(Default)]
 struct Bar(Mutex<Option<ProgressBar>>);
 
 impl Bar {
+    /// Shows that the work goes on, until it says how far it is.
+    fn wait(&self) {
+        if let Ok(mut bar) = self.0.lock()
+            && bar.is_none()
+        {
+            let spinner = ProgressBar::new_spinner().with_style(style("{spinner} working for {elapsed}"));
+            spinner.enable_steady_tick(Duration::from_millis(120));
+            *bar = Some(spinner);
+        }
+    }
+
     fn show(&self, step: &Step) {
         let Ok(mut bar) = self.0.lock() else { return };
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(step.total).with_style(style)
-        });
+        let bar = bar.get_or_insert_with(|| ProgressBar::no_length());
+        if bar.length() != Some(step.total) {
+            bar.set_style(style("{bar:40} {pos}/{len} {eta}"));
+        }
         bar.set_length(step.total);
         bar.set_position(step.done);
     }
@@ -191,6 +213,10 @@ impl Bar {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]
