@@ -29,6 +29,15 @@ impl Factory for SledFactory {
     async fn open(&self) -> Arc<dyn Store> {
         SledStore::open(self.path(), self.options.clone()).unwrap()
     }
+
+    fn fresh(&self) -> Box<dyn Factory> {
+        Box::new(Self::new(self.options.clone()))
+    }
+}
+
+/// Opens a folder.
+pub fn open(folder: &std::path::Path, options: SledOptions) -> enlace::store::Result<Arc<dyn Store>> {
+    SledStore::open(folder, options).map(|store| store as Arc<dyn Store>)
 }
 
 /// Tests share a disk with others: no floor.

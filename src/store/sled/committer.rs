@@ -218,7 +218,6 @@ impl Committer {
             }
             Err(e) => {
                 self.fail(e.clone());
-                self.recover();
                 for answer in answers {
                     answer(Err(e.clone()));
                 }
@@ -285,7 +284,7 @@ impl Committer {
         }
         self.shared.set_condition(Err(error));
         // What the failed verbs changed in memory is not on disk: forget it, so that readers do not see it.
-        self.last_attempt = Instant::now().checked_sub(RECOVERY_PAUSE).unwrap_or_else(Instant::now);
+        self.last_attempt = Instant::now();
         self.shared.bodies.give_up_segment();
         if let Err(e) = self.reopen() {
             tracing::warn!(error = %e, "The store could not be opened anew yet");
@@ -303,7 +302,7 @@ impl Committer {
         if full && (self.shared.options.faults.disk_is_full() || !self.shared.disk.has_recovered()) {
             return;
         }
-        match self.reopen() {
+        match super::log::probe(&self.shared.root, &self.shared.options.faults).and_then(|()| self.reopen()) {
             Ok(()) => {
                 self.shared.set_condition(Ok(()));
                 self.shared.disk.take_ballast();

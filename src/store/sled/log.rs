@@ -240,6 +240,13 @@ impl Log {
     }
 }
 
+/// Does the disk take a sync again? Asked before anything is opened anew, so that reading goes on while it does not.
+pub(super) fn probe(root: &Path, faults: &Faults) -> Result<()> {
+    let path = root.join("ledger").join("mark");
+    let synced = faults.before_sync().and_then(|()| File::open(&path)).and_then(|mark| mark.sync_all());
+    synced.map_err(|e| io_error("syncing", &path, &e))
+}
+
 fn open_mark(path: &Path) -> Result<File> {
     if path.exists() { open_file(path, false) } else { open_file(path, true) }
 }

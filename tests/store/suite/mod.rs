@@ -16,6 +16,8 @@ use enlace::store::Store;
 pub trait Factory: Send + Sync {
     /// Opens the data; the former store must have been closed or dropped.
     async fn open(&self) -> Arc<dyn Store>;
+    /// Another set of data, new and empty.
+    fn fresh(&self) -> Box<dyn Factory>;
 }
 
 /// Instantiates the suite for a backend: `$make` is an expression that gives a new, empty `Factory`.
