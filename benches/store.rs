@@ -14,7 +14,7 @@ use enlace::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState
 use enlace::domain::reason::{Reason, Rule};
 use enlace::domain::subscription::{Provenance, Subscription};
 use enlace::store::sled::{SledOptions, SledStore};
-use enlace::store::{BATCH_RECIPIENTS, BatchKey, BodySource, Claimed, Store};
+use enlace::store::{Accounts, BATCH_RECIPIENTS, BatchKey, Batches, BodySource, Claimed, Posts, Store, Subscriptions};
 
 fn t0() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default()
