@@ -162,6 +162,8 @@ pub fn group_context(services: &Services, group: &Group, language: Language) -> 
         "address": group.address(domain),
         "request": group.sub_address("request", domain),
         "owner": group.sub_address("owner", domain),
+        "join": group.sub_address("join", domain),
+        "leave": group.sub_address("leave", domain),
         "page": format!("{}/groups/{}", services.site.base_url, group.code),
     })
 }

@@ -26,30 +26,33 @@ use source::Source;
 /// Steps a template may take; the longest built-in one takes some hundreds.
 const FUEL: u64 = 200_000;
 
-/// The mails and the values each must be given; those about a group have the fields of [`About`] too.
+/// The mails and the values each must be given; each is also given `service` {name, domain, base_url},
+/// `address` and `name` of the reader, `language`, and, if it is about a group, `group` {code, name, address, request, owner, join, leave, page}.
 /// Dates are given as `2027-01-15`, streams, deliveries, states, kinds and categories as their keys, lists as lists.
 pub const MAILS: &[(&str, &[&str])] = &[
+    // stop_address is an address
+    ("announcement-receipt", &["subject", "minutes", "stop_address"]),
     ("awaits-approval", &[]),
-    // results: a list of {command, done, text}
+    // results: a list of {command, text}
     ("commands", &["results"]),
-    ("confirm-subscription", &["link", "until"]),
-    ("confirm-unsubscription", &["link", "until"]),
-    ("did-you-send-this", &["subject", "at", "link", "until"]),
+    ("confirm-subscription", &["link"]),
+    ("confirm-unsubscription", &["link"]),
+    ("did-you-send-this", &["subject", "link", "days"]),
     ("held-expired", &["subject"]),
-    // release, reject and discard are addresses
-    ("held-notice", &["from", "subject", "reason", "link", "release", "reject", "discard", "until"]),
+    ("held-notice", &["from", "subject", "reason", "release_address", "reject_address", "discard_address", "days"]),
     ("help", &[]),
     ("probe", &["reason", "link"]),
     ("refused", &["asked", "reason"]),
     ("rejected", &["subject", "reason"]),
     // approve and deny are addresses
-    ("request-for-managers", &["address", "name", "organisation", "country", "kind", "category", "approve", "deny", "link"]),
+    ("request-for-managers", &["organisation", "country", "kind", "category", "approve", "deny", "link"]),
     ("restored", &[]),
     // subscriptions: a list of {group, group_name, state, reason, streams, languages, delivery, until}; empty text where there is none
-    ("settings", &["address", "subscriptions"]),
-    // not about a group: service, link, minutes
+    ("settings", &["subscriptions"]),
+    // not about a group
     ("sign-in", &["link", "minutes"]),
-    ("subscribed", &["streams", "languages", "delivery"]),
+    // settings: {streams, languages, delivery}, the delivery in words
+    ("subscribed", &["settings"]),
     ("suspended", &["reason"]),
     ("unsubscribed", &[]),
     // lines: a list of texts
@@ -102,29 +105,6 @@ impl TextError {
         let detail = error.detail().unwrap_or("");
         Self::Mistake { file: file.to_owned(), cause: format!("{place}{} {detail}{hint}", error.kind()) }
     }
-}
-
-/// What every mail about a group can say of it; flatten it into the values of a template.
-#[derive(Debug, Clone, Serialize)]
-pub struct About {
-    /// Code of the group.
-    pub group: String,
-    /// Its full name in the reader's language.
-    pub group_name: String,
-    /// Its list address.
-    pub list: String,
-    /// Where commands go, `L-request@…`.
-    pub request: String,
-    /// Its managers, `L-owner@…`.
-    pub owner: String,
-    /// Joins by an empty mail, `L-join@…`.
-    pub join: String,
-    /// Leaves by an empty mail, `L-leave@…`.
-    pub leave: String,
-    /// The service's name.
-    pub service: String,
-    /// For links, without the last slash.
-    pub base_url: String,
 }
 
 /// The texts of one language.

@@ -14,12 +14,15 @@ fn texts() -> Texts {
 
 fn sample() -> Value {
     context! {
-        group => "SG12RG-AMR", group_name => "Grupo Regional", list => "l@lists.example.org", request => "l-request@lists.example.org",
-        owner => "l-owner@lists.example.org", join => "l-join@lists.example.org", leave => "l-leave@lists.example.org",
-        service => "Lists", base_url => "https://lists.example.org", link => "https://lists.example.org/x", until => "2027-01-15",
-        streams => ["announce", "liaison"], languages => ["es", "en"], delivery => "digest", subject => "A subject", at => "2027-01-10 10:00",
-        from => "ana@example.org", reason => "because", release => "l-moderate+a@lists.example.org", reject => "l-moderate+b@lists.example.org",
-        discard => "l-moderate+c@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
+        group => context! {
+            code => "SG12RG-AMR", name => "Grupo Regional", address => "l@lists.example.org", request => "l-request@lists.example.org",
+            owner => "l-owner@lists.example.org", join => "l-join@lists.example.org", leave => "l-leave@lists.example.org",
+        },
+        service => context! { name => "Lists", domain => "lists.example.org", base_url => "https://lists.example.org" },
+        settings => context! { streams => ["announce", "liaison"], languages => ["es", "en"], delivery => "digest" },
+        link => "https://lists.example.org/x", days => 14, stop_address => "l-moderate+f@lists.example.org", subject => "A subject",
+        from => "ana@example.org", reason => "because", release_address => "l-moderate+a@lists.example.org", reject_address => "l-moderate+b@lists.example.org",
+        discard_address => "l-moderate+c@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
         organisation => "Example", country => "MX", kind => "ties", category => "associate", approve => "l-moderate+d@lists.example.org",
         deny => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
@@ -34,7 +37,7 @@ fn sample() -> Value {
 fn every_language_has_every_mail_with_the_same_values() {
     let texts = texts();
     assert_eq!(texts.languages().iter().map(Language::as_str).collect::<Vec<_>>(), SIX);
-    let about = ["group", "group_name", "list", "request", "owner", "join", "leave", "service", "base_url"];
+    let about = ["group", "service", "address", "name", "language"];
     let built_in: BTreeSet<_> = source::built_in()[&Language::ENGLISH].templates.keys().cloned().collect();
     for (language, source) in source::built_in() {
         assert_eq!(source.templates.keys().cloned().collect::<BTreeSet<_>>(), built_in, "templates of {language}");
@@ -95,7 +98,7 @@ fn every_mail_can_be_written_in_every_language() {
 
 #[test]
 fn a_missing_value_is_an_error_that_names_the_template() {
-    let error = texts().mail(Language::ENGLISH, None, "rejected", context! { group => "X" }).unwrap_err();
+    let error = texts().mail(Language::ENGLISH, None, "rejected", context! { group => context! { code => "X" } }).unwrap_err();
     assert!(error.to_string().starts_with("mail/rejected/"), "{error}");
     assert_eq!(texts().mail(Language::ENGLISH, None, "nothing", ()).unwrap_err(), TextError::Unknown("nothing".into()));
 }
@@ -122,7 +125,7 @@ fn files_replace_texts_for_the_service_for_a_group_and_for_a_new_language() {
     write("en/mail/help/subject.txt", "Our help");
     write("en/words.toml", "[role]\nmanager = \"list owner\"\n");
     write("groups/sg12rg-amr/es/mail/help/subject.txt", "Ayuda de la casa");
-    write("pt/mail/help/subject.txt", "Ajuda de {{ group }}");
+    write("pt/mail/help/subject.txt", "Ajuda de {{ group.code }}");
     write("README.md", "not a text");
     let texts = Texts::load(Some(folder.path())).unwrap();
     let subject = |language: &str, group| texts.mail(language.parse().unwrap(), group, "help", sample()).unwrap().subject;
