@@ -187,21 +187,6 @@ impl<'a> Changes<'a> {
         self.broken
     }
 
-    /// Keys that start with `prefix`, at most `limit`, staged changes included.
-    pub(super) fn keys(&self, prefix: &[u8], limit: usize) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::new();
-        if self.raw(prefix)?.is_some() {
-            found.push(prefix.to_vec());
-        }
-        let mut at = prefix.to_vec();
-        while found.len() < limit {
-            let Some((key, _)) = self.behind(prefix, &at)? else { break };
-            found.push(key.clone());
-            at = key;
-        }
-        Ok(found)
-    }
-
     /// Everything collected: the record for the log, and the rows for the database.
     pub(super) fn finish(self) -> (Record, BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
         let mut record = Record::default();
