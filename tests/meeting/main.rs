@@ -2,4 +2,5 @@
 
 mod calendar;
 mod given;
+mod service;
 mod years;

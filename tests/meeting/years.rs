@@ -253,7 +253,7 @@ fn two_years_of_meetings() {
             TimeDelta::zero()
         }
     };
-    let restarts: BTreeSet<i64> = (0..30).map(|n| 15_000 + n * 7_200 + i64::try_from(chance.below(2_700)).unwrap()).collect();
+    let restarts: BTreeSet<i64> = (0..30).map(|n| 15_000 + n * 6_000 + i64::try_from(chance.below(2_700)).unwrap()).collect();
     let mut acts = acts.into_iter().peekable();
     let (mut now, mut step) = (start, 0_i64);
     let (mut crash, mut crashes, mut next, mut before) = (false, 0, start, start);
