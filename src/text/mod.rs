@@ -44,8 +44,10 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("probe", &["reason", "link"]),
     ("refused", &["asked", "reason"]),
     ("rejected", &["subject", "reason"]),
-    // approve and deny are addresses
-    ("request-for-managers", &["organisation", "country", "kind", "category", "approve", "deny", "link"]),
+    // outcome: "subscribed" or another; reason may be none
+    ("request-decided", &["outcome", "reason"]),
+    // address, name and the rest are the person's who asks
+    ("request-notice", &["organisation", "country", "kind", "category", "approve_address", "deny_address"]),
     ("restored", &[]),
     // subscriptions: a list of {group, group_name, state, reason, streams, languages, delivery, until}; empty text where there is none
     ("settings", &["subscriptions"]),

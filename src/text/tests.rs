@@ -23,8 +23,8 @@ fn sample() -> Value {
         link => "https://lists.example.org/x", days => 14, stop_address => "l-moderate+f@lists.example.org", subject => "A subject",
         from => "ana@example.org", reason => "because", release_address => "l-moderate+a@lists.example.org", reject_address => "l-moderate+b@lists.example.org",
         discard_address => "l-moderate+c@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
-        organisation => "Example", country => "MX", kind => "ties", category => "associate", approve => "l-moderate+d@lists.example.org",
-        deny => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
+        organisation => "Example", country => "MX", kind => "ties", category => "associate", outcome => "declined", approve_address => "l-moderate+d@lists.example.org",
+        deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
         subscriptions => [context! {
             group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],
