@@ -5,6 +5,7 @@
 //! repeats at most the transactions on the wire. An outcome that cannot be written is kept and tried again: forgetting
 //! it would send the copy twice.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::floor::Floor;
+use super::lanes::{Open, Work};
 use crate::domain::ledger::{Outcome, RecipientState, RelayAnswer, after, retry_wait};
-use crate::store::{Claim, StoreError};
+use crate::store::{Claim, DueBatch, StoreError};
 
 /// Pause between two attempts to write what the store would not take.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
@@ -46,6 +48,8 @@ impl Noted {
 
 /// A claim with its open ends.
 pub struct ActiveBatch {
+    /// As it was found due.
+    pub due: DueBatch,
     /// What was claimed.
     pub claim: Claim,
     /// When it was claimed, for the end of the lease.
@@ -68,8 +72,14 @@ struct Notes {
 
 impl ActiveBatch {
     /// With `open` recipients to serve.
-    pub fn new(claim: Claim, open: usize) -> Self {
-        Self { claim, began: Instant::now(), notes: Mutex::new(Notes { unresolved: open, ..Notes::default() }) }
+    pub fn new(due: DueBatch, claim: Claim, open: usize) -> Self {
+        Self { due, claim, began: Instant::now(), notes: Mutex::new(Notes { unresolved: open, ..Notes::default() }) }
+    }
+
+    /// These recipients of it, to be put up for the sessions.
+    pub fn work(&self, open: VecDeque<Open>) -> Work {
+        let DueBatch { key, group, urgency, octets, .. } = &self.due;
+        Work { key: *key, group: group.clone(), urgency: *urgency, octets: *octets, open }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

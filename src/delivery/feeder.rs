@@ -3,7 +3,7 @@
 //! Woken by the store's bell, by a settled batch, and by a periodic look. Here too what happens to claimed batches from
 //! outside: sending is paused, recipients are taken out of the queue, a lease comes to its end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::batch::ActiveBatch;
 use super::floor::Floor;
-use super::lanes::{Open, Work};
+use super::lanes::Open;
 use crate::domain::id::PostId;
 use crate::domain::ledger::RelayAnswer;
 use crate::service::queue::PAUSED;
@@ -149,16 +149,16 @@ fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim)>) {
             let (group, edition) = (recipient.planned.group, recipient.planned.edition);
             Open { index, group, edition, together: together(group) }
         });
-        let work = Work { key: claim.key, group: due.group, urgency: due.urgency, octets: due.octets, open: open.collect() };
-        let batch = Arc::new(ActiveBatch::new(claim, work.open.len()));
-        floor.add(work, &batch);
+        let open: VecDeque<_> = open.collect();
+        let batch = Arc::new(ActiveBatch::new(due, claim, open.len()));
+        floor.add(&batch, open);
     }
 }
 
 /// Notes that a batch whose time is up failed for want of a relay.
-fn give_up(floor: &Arc<Floor>, (_, claim): (DueBatch, Claim), cause: &str) {
+fn give_up(floor: &Arc<Floor>, (due, claim): (DueBatch, Claim), cause: &str) {
     let open: Vec<u16> = (0_u16..).zip(&claim.recipients).filter(|(_, row)| !row.state.is_final()).map(|(index, _)| index).collect();
-    let batch = Arc::new(ActiveBatch::new(claim, open.len()));
+    let batch = Arc::new(ActiveBatch::new(due, claim, open.len()));
     let answer = RelayAnswer::LostBefore(cause.to_owned());
     let outcomes = open.into_iter().map(|index| floor.outcome(&batch, index, &answer)).collect();
     batch.note(floor, outcomes);

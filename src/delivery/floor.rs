@@ -1,6 +1,6 @@
 //! What feeder and sessions share: the claimed batches, whose turn it is, and whether the relay and the store are well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::batch::ActiveBatch;
 use super::copies::Copies;
-use super::lanes::{Lanes, Turn, Work};
+use super::lanes::{Lanes, Open, Turn};
 use super::{Parts, Settings};
 use crate::domain::ledger::{Outcome, RelayAnswer};
 use crate::mail::token::Keys;
@@ -42,6 +42,8 @@ pub struct Floor {
     pub work: Notify,
     /// Rung when a batch has been settled.
     pub freed: Notify,
+    /// Sessions that are open or being opened.
+    pub sessions: AtomicUsize,
     /// Copies the relay took since the start.
     pub taken: AtomicU64,
     board: Mutex<Board>,
@@ -87,6 +89,7 @@ impl Floor {
             settings: parts.settings,
             work: Notify::new(),
             freed: Notify::new(),
+            sessions: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             board: Mutex::new(board),
             failing_writes: AtomicUsize::new(0),
@@ -185,15 +188,29 @@ impl Floor {
     }
 
     /// Puts a claimed batch up for the sessions.
-    pub fn add(self: &Arc<Self>, work: Work, batch: &Arc<ActiveBatch>) {
-        let open = work.open.len();
+    pub fn add(self: &Arc<Self>, batch: &Arc<ActiveBatch>, open: VecDeque<Open>) {
+        let nobody = open.is_empty();
         let mut board = self.board();
-        board.active.insert(work.key, Arc::clone(batch));
-        board.lanes.add(work);
+        board.active.insert(batch.claim.key, Arc::clone(batch));
+        board.lanes.add(batch.work(open));
         drop(board);
-        if open == 0 {
+        if nobody {
             batch.give_back(self, 0);
         }
+        self.work.notify_one();
+    }
+
+    /// Takes the recipients of a turn back who were not tried, because this session could not be opened while others are.
+    pub fn put_back(self: &Arc<Self>, turn: &Turn, batch: &Arc<ActiveBatch>) {
+        let mut board = self.board();
+        // While the delivery ends, nobody would take them up again.
+        if self.is_stopping() {
+            drop(board);
+            batch.give_back(self, turn.recipients.len());
+            return;
+        }
+        board.lanes.put_back(batch.work(turn.recipients.iter().copied().collect()));
+        drop(board);
         self.work.notify_one();
     }
 

@@ -105,6 +105,16 @@ impl Lanes {
         }
     }
 
+    /// Takes recipients of a turn back who were not tried; they are the first of their batch again.
+    pub fn put_back(&mut self, work: Work) {
+        let lane = self.batches.get(&work.key).and_then(|key| self.by_key.get_mut(key));
+        let known = lane.and_then(|lane| lane.posts.iter_mut().flat_map(|(_, batches)| batches).find(|known| known.key == work.key));
+        match known {
+            Some(known) => work.open.into_iter().rev().for_each(|open| known.open.push_front(open)),
+            None => self.add(work),
+        }
+    }
+
     /// The next transaction, if there is one that may start now.
     pub fn next(&mut self) -> Option<Turn> {
         let bulk_free = self.bulk_running < self.bulk_limit;
@@ -258,6 +268,22 @@ mod tests {
         lanes.add(mixed);
         let sizes: Vec<_> = std::iter::from_fn(|| lanes.next()).map(|turn| turn.recipients.len()).collect();
         assert_eq!(sizes, [3, 1, 1, 2]);
+    }
+
+    #[test]
+    fn who_was_put_back_is_the_first_again() {
+        let mut lanes = Lanes::new(4);
+        lanes.add(work(1, 0, "SG12", 2, 3000, 2, 1));
+        // Both while the batch is still up and when it had been emptied.
+        for _ in 0..2 {
+            let turn = lanes.next().unwrap();
+            assert_eq!(turn.recipients[0].index, 0);
+            lanes.put_back(Work { open: turn.recipients.into(), ..work(1, 0, "SG12", 2, 3000, 0, 1) });
+        }
+        let left: Vec<_> = std::iter::from_fn(|| lanes.next()).map(|turn| turn.recipients[0].index).collect();
+        assert_eq!(left, [0, 1]);
+        lanes.put_back(work(1, 0, "SG12", 2, 3000, 1, 1));
+        assert_eq!(lanes.next().unwrap().recipients[0].index, 0);
     }
 
     #[test]

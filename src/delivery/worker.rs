@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,6 +18,9 @@ use crate::domain::ledger::RelayAnswer;
 use crate::mail::compose::Recipient;
 use crate::smtp::relay::{RelayError, RelaySession, Transaction};
 use crate::store::Claim;
+
+/// How long a session rests that the relay would not open.
+const REST: Duration = Duration::from_secs(5);
 
 /// One of the `connections` sessions.
 pub struct Worker {
@@ -53,7 +57,34 @@ impl Worker {
     async fn hang_up(&mut self) {
         self.carried = 0;
         if let Some(mut session) = self.session.take() {
+            self.floor.sessions.fetch_sub(1, Ordering::SeqCst);
             session.close().await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), RelayError> {
+        self.hang_up().await;
+        self.floor.sessions.fetch_add(1, Ordering::SeqCst);
+        match self.floor.relay.open().await {
+            Ok(session) => self.session = Some(session),
+            Err(error) => {
+                self.floor.sessions.fetch_sub(1, Ordering::SeqCst);
+                return Err(error);
+            }
+        }
+        if self.floor.relay_is_there() {
+            hasten(&self.floor).await;
+        }
+        Ok(())
+    }
+
+    /// The relay takes no further session beside those that are open or being opened: this one rests for a while.
+    async fn rest(&mut self, turn: &Turn, batch: &Arc<ActiveBatch>, error: &RelayError) {
+        tracing::warn!(%error, "one session less for {} s", REST.as_secs());
+        self.floor.put_back(turn, batch);
+        tokio::select! {
+            () = tokio::time::sleep(REST) => {}
+            () = self.floor.stopped() => {}
         }
     }
 
@@ -62,6 +93,7 @@ impl Worker {
         let answers = match self.floor.copies.edition(&batch.claim.post, first.edition, first.group).await {
             Ok(edition) => match self.hand_over(&edition, turn, batch).await {
                 Ok(answers) => answers,
+                Err(error) if self.floor.sessions.load(Ordering::SeqCst) > 0 => return self.rest(turn, batch, &error).await,
                 Err(error) => {
                     self.floor.relay_is_away(&error);
                     vec![RelayAnswer::LostBefore(error.to_string()); turn.recipients.len()]
@@ -87,11 +119,7 @@ impl Worker {
         let transaction = Transaction { reverse_path: &copy.reverse_path, recipients: &recipients, message: &copy.message };
         loop {
             if !self.session.as_ref().is_some_and(|session| session.is_open()) {
-                self.hang_up().await;
-                self.session = Some(self.floor.relay.open().await?);
-                if self.floor.relay_is_there() {
-                    hasten(&self.floor).await;
-                }
+                self.connect().await?;
             }
             let Some(session) = &mut self.session else { continue };
             let noted = &mut self.noted;

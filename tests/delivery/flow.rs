@@ -185,7 +185,7 @@ async fn a_transient_failure_is_tried_with_growing_pauses_and_given_up_only_afte
     let given_up = world.clock.now() - crate::world::start_time();
     assert!(given_up >= TimeDelta::hours(3), "given up after {given_up}");
     assert_eq!(relay.count(), tries.len() + 1);
-    assert!(world.is_done(post).await);
+    until_done(&world, post).await;
     delivery.stop().await;
 }
 
@@ -414,4 +414,69 @@ async fn a_post_behind_hundreds_of_batches_is_seen_and_served() {
     until_done(&world, small).await;
     assert!(world.counts(huge).await.planned > 5000);
     delivery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_relay_that_takes_few_sessions_is_not_taken_for_one_that_is_away() {
+    let world = World::new().await;
+    world.group(group("SG12", true), 1..601).await;
+    let manner = Manner::by(|moment| match (moment.step, moment.connection) {
+        (Step::Greeting, 3..) => Act::SayAndClose("421 4.7.0 too many connections".into()),
+        (Step::Dot, _) => Act::Slowly(Duration::from_millis(1)),
+        _ => Act::Usual,
+    });
+    let sink = Sink::start(manner).await;
+    let delivery = world.deliver_to(sink.address).await;
+    let post = world.post(&["SG12"], b"x\r\n").await;
+    // The clock stands still: whoever was deferred would not go out.
+    until_done(&world, post).await;
+    assert_eq!(world.counts(post).await.sent, 600);
+    assert!(world.rows(post).await.iter().all(|row| row.attempts.len() == 1 || row.attempts.is_empty()));
+    delivery.stop().await;
+    assert_eq!(sink.count(), 600);
+}
+
+#[test]
+fn a_crash_repeats_at_most_what_was_on_the_wire() {
+    const CONNECTIONS: usize = 4;
+    let outside = tokio::runtime::Runtime::new().unwrap();
+    let sink = outside.block_on(Sink::start(Manner::usual()));
+    let folder = tempfile::tempdir().unwrap();
+    let mut crashes = 0;
+    let mut post = None;
+    loop {
+        // Each life has a runtime of its own, which is dropped in the middle of everything.
+        let life = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+        let before = sink.count();
+        let done = life.block_on(async {
+            let mut world = World::open(folder.path()).await;
+            world.settings = Settings { connections: CONNECTIONS, ..world.settings };
+            let id = match post {
+                Some(id) => id,
+                None => {
+                    world.group(group("SG12", true), 1..2001).await;
+                    world.post(&["SG12"], b"hello\r\n").await
+                }
+            };
+            post = Some(id);
+            let delivery = world.deliver_to(sink.address).await;
+            until("some more have gone out", || async { (sink.count() > before + 150 || world.is_done(id).await).then_some(()) }).await;
+            let done = world.is_done(id).await;
+            if done {
+                assert_eq!(world.counts(id).await.sent, 2000);
+                delivery.stop().await;
+            }
+            done
+        });
+        life.shutdown_timeout(Duration::from_secs(5));
+        if done {
+            break;
+        }
+        crashes += 1;
+    }
+    let recipients = sink.recipients();
+    let repeats = recipients.len() - 2000;
+    assert_eq!(recipients.iter().collect::<HashSet<_>>().len(), 2000, "nobody is left out");
+    assert!(crashes > 3, "{crashes} crashes");
+    assert!(repeats <= crashes * CONNECTIONS, "{repeats} copies too many after {crashes} crashes");
 }

@@ -30,7 +30,7 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
     pub settings: Settings,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     next_post: AtomicU64,
 }
 
@@ -90,11 +90,17 @@ pub fn account(number: u64) -> Account {
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = StoreOptions::Sled { data_dir: folder.path().to_owned(), options: SledOptions::default() };
+        let world = Self::open(folder.path()).await;
+        Self { _folder: Some(folder), ..world }
+    }
+
+    /// The world in that folder.
+    pub async fn open(folder: &std::path::Path) -> Self {
+        let options = StoreOptions::Sled { data_dir: folder.to_owned(), options: SledOptions::default() };
         let store = enlace::store::open(options).await.unwrap();
         // Looks often, so that a test that moves the clock does not wait for the next look.
         let settings = Settings { look_every: Duration::from_millis(20), ..Settings::default() };
-        Self { store, clock: Clock::manual(start_time()), settings, _folder: folder, next_post: AtomicU64::new(1) }
+        Self { store, clock: Clock::manual(start_time()), settings, _folder: None, next_post: AtomicU64::new(1) }
     }
 
     /// A group whose subscribers are the accounts of `numbers`.
