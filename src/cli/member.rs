@@ -115,7 +115,9 @@ fn changed(report: &MemberReport) -> Result<Report, Failure> {
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     for line in &report.members {
         *counts.entry(line.outcome).or_default() += 1;
-        let words = if line.text.is_empty() { String::new() } else { format!(": {}", one_line(&line.text)) };
+        // The text of what was done begins with the outcome itself.
+        let words = line.text.strip_prefix(line.outcome).unwrap_or(&line.text).trim_start_matches(": ");
+        let words = if words.is_empty() { String::new() } else { format!(": {}", one_line(words)) };
         let place = line.line.map(|number| format!("line {number}: ")).unwrap_or_default();
         let _ = writeln!(text, "{place}{}: {}{words}", one_line(&line.address), line.outcome);
     }
