@@ -1,6 +1,7 @@
 //! Runs before the crate is compiled: writes what is made from the source into `OUT_DIR`.
 
 use std::fmt::Write as _;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ fn write_web_files(out: &Path) -> io::Result<()> {
         String::from("/// Name under `templates` and contents of each file of the pages.\nconst WEB_FILES: &[(&str, &str)] = &[\n");
     for file in files {
         let name = file.strip_prefix(&root).map_err(io::Error::other)?;
-        table += &format!("    ({:?}, include_str!({:?})),\n", name.display().to_string(), file);
+        let _ = writeln!(table, "    ({:?}, include_str!({:?})),", name.display().to_string(), file.display().to_string());
     }
     fs::write(out.join("web_files.rs"), table + "];\n")
 }

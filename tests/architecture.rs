@@ -75,23 +75,23 @@ struct Source {
 
 #[test]
 fn arrows_between_rooms_only_point_downward() {
-    report(sources().iter().flat_map(climbing_arrows).collect());
+    report(&sources().iter().flat_map(climbing_arrows).collect::<Vec<_>>());
 }
 
 #[test]
 fn rooms_do_not_contain_what_belongs_elsewhere() {
-    report(sources().iter().flat_map(forbidden_words).collect());
+    report(&sources().iter().flat_map(forbidden_words).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_room_has_a_floor() {
     let known: BTreeSet<_> = FLOORS.iter().map(|(room, _)| *room).chain(["main", "lib", "build"]).collect();
     report(
-        sources()
+        &sources()
             .iter()
             .filter(|s| !known.contains(s.room.as_str()))
             .map(|s| format!("{}: no floor is named for it", s.path.display()))
-            .collect(),
+            .collect::<Vec<_>>(),
     );
 }
 
@@ -102,7 +102,7 @@ fn files_can_be_read_in_one_sitting() {
         (lines > LINES)
             .then(|| format!("{}: {lines} lines without tests; {LINES} are the most. Look for its second noun", source.path.display()))
     };
-    report(sources().iter().filter_map(long).collect());
+    report(&sources().iter().filter_map(long).collect::<Vec<_>>());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn every_direct_dependency_has_its_line() {
             }
         }
     }
-    report(faults);
+    report(&faults);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_readme_names_only_commands_that_exist() {
             }
         }
     }
-    report(faults);
+    report(&faults);
 }
 
 /// The plan itself is tested on planted faults, so that a mistake in reading does not make it agree with everything.
@@ -324,7 +324,7 @@ fn commands_in(text: &str) -> Vec<Vec<String>> {
                 continue;
             };
             let plain = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
-            commands.push(words[start + 1..].iter().take_while(plain).map(ToString::to_string).collect());
+            commands.push(words[start + 1..].iter().take_while(plain).map(ToString::to_string).collect::<Vec<_>>());
         }
     }
     commands
@@ -350,6 +350,6 @@ fn sources() -> Vec<Source> {
 }
 
 #[track_caller]
-fn report(faults: Vec<String>) {
+fn report(faults: &[String]) {
     assert!(faults.is_empty(), "{} found:\n{}", faults.len(), faults.join("\n"));
 }

@@ -49,6 +49,9 @@ pub enum Command {
     /// Posts that wait for a moderator or for their author.
     #[command(subcommand)]
     Hold(Hold),
+    /// Meetings with their deadlines and the plan of their notices.
+    #[command(subcommand)]
+    Meeting(Meeting),
     /// Outgoing mail.
     #[command(subcommand)]
     Queue(Queue),
@@ -308,6 +311,44 @@ pub enum Hold {
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,
+    },
+}
+
+/// Meetings.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Meeting {
+    /// Add and change meetings as the file says; notices follow by themselves. Running it again changes nothing.
+    Apply {
+        /// A TOML file with [[meeting]] tables; `-` is standard input.
+        file: PathBuf,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// All meetings.
+    List,
+    /// One meeting with its parts, deadlines and changes.
+    Show {
+        /// From `meeting list`.
+        id: String,
+    },
+    /// Every notice with its time, state and reason.
+    Plan {
+        /// From `meeting list`.
+        id: String,
+    },
+    /// Cancel a meeting: readers are told, calendars take it back.
+    Cancel {
+        /// From `meeting list`.
+        id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// The calendar object, as readers get it.
+    Ics {
+        /// From `meeting list`.
+        id: String,
     },
 }
 

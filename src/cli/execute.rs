@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, check, explain, group, hold, member, queue};
+use super::{account, check, explain, group, hold, meeting, member, queue};
 use crate::service::{self, Services};
 
 /// Carries requests out with the services of this process.
@@ -72,6 +72,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Account(command)) => account::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
+        Some(Command::Meeting(command)) => meeting::execute(context, command).await,
         Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod explain;
 pub mod group;
 pub mod hold;
+pub mod meeting;
 pub mod member;
 pub mod queue;
 pub mod report;

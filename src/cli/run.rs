@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::arguments::{Account, Arguments, Command, Group, Member, Shell};
+use super::arguments::{Account, Arguments, Command, Group, Meeting, Member, Shell};
 use super::control::{self, Handler, NamedFile, REQUEST_OCTETS, Request, Step};
 use super::report::{Answer, Failure};
 
@@ -128,6 +128,7 @@ fn not_reached(data_dir: &Path, error: &io::Error) -> Failure {
 fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
     let mut named: Vec<PathBuf> = match command {
         Command::Group(Group::Apply { file, .. })
+        | Command::Meeting(Meeting::Apply { file, .. })
         | Command::Account(Account::Import { file, .. })
         | Command::Member(Member::Import { file, .. }) => {
             vec![file.clone()]
