@@ -1,7 +1,6 @@
 //! Runs before the crate is compiled: writes what is made from the source into `OUT_DIR`.
 
 use std::fmt::Write as _;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
