@@ -93,7 +93,7 @@ pub struct Jobs<S: ?Sized> {
     store: Arc<S>,
     clock: Clock,
     zone: Tz,
-    jobs: Vec<Job>,
+    all: Vec<Job>,
 }
 
 /// What is remembered of a job: since when it is known, and its latest runs.
@@ -124,7 +124,7 @@ impl Memory {
 impl<S: Marks + Send + Sync + ?Sized> Jobs<S> {
     /// Jobs on the wall clock of `zone`.
     pub fn new(store: Arc<S>, clock: Clock, zone: Tz, jobs: Vec<Job>) -> Self {
-        Self { store, clock, zone, jobs }
+        Self { store, clock, zone, all: jobs }
     }
 
     /// Runs what is due now, each job at most once, and returns when the next one is.
@@ -134,7 +134,7 @@ impl<S: Marks + Send + Sync + ?Sized> Jobs<S> {
     pub async fn tick(&self) -> Result<Option<DateTime<Utc>>> {
         let now = self.clock.now();
         let mut soonest = None;
-        for job in &self.jobs {
+        for job in &self.all {
             if let Some(occurrence) = self.due(job, now).await? {
                 self.run_one(job, &occurrence, now).await?;
             }

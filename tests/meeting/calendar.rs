@@ -137,7 +137,7 @@ fn every_object_keeps_the_rules_of_its_format() {
                 values.sort();
                 values
             };
-            let normal = |v: Vec<String>| v.into_iter().map(|l| l.replace("\\n", "\n").replace("\\", "")).collect::<Vec<_>>();
+            let normal = |v: Vec<String>| v.into_iter().map(|l| l.replace("\\n", "\n").replace('\\', "")).collect::<Vec<_>>();
             assert_eq!(normal(values(&lines)), normal(values(&again)), "{name}: {property}");
         }
     }

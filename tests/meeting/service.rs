@@ -71,7 +71,7 @@ fn group(code: &str, languages: &[&str]) -> Group {
         secretariat: vec!["tsbsg12@itu.example".parse().unwrap()],
         contact: None,
         supporting_members: Vec::new(),
-        grace: std::time::Duration::from_secs(600),
+        grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
         retired: false,
@@ -333,6 +333,40 @@ async fn half_a_year_over_the_store_with_restarts_says_everything_once() {
     assert_eq!(bench.posts("SG12RG-AMR").await.len(), expected.len());
     let plan = meeting::plan(&bench.services, &id()).await.unwrap();
     assert!(plan.notices.iter().all(|n| n.state == "sent" || n.state == "skipped"), "{plan:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postponing_reporting_and_the_weekly_outlook_are_written_in_every_language() {
+    let bench = Bench::new("2026-12-01T10:00:00Z").await;
+    bench.apply(FILE).await;
+    bench.send().await;
+    bench.clock.advance(at("2027-03-01T06:00:00Z") - bench.clock.now());
+    bench.send().await;
+    assert_eq!(meeting::send_outlook(&bench.services, "outlook@2027-03-01T07:00:00").await.unwrap(), 3);
+    let before = bench.posts("SG2RG-AMR").await;
+    let outlook = before.iter().find(|post| post.origin.starts_with("meeting:outlook@")).unwrap();
+    let text = bench.text(outlook, "es").await;
+    assert!(text.contains("Reuniones y plazos") && text.contains("- Presentación de contribuciones: 25 de marzo de 2027"), "{text}");
+    meeting::send_outlook(&bench.services, "outlook@2027-03-01T07:00:00").await.unwrap();
+    assert_eq!(bench.posts("SG2RG-AMR").await.len(), before.len(), "a second run for the same time sends nothing");
+
+    meeting::postpone(&bench.services, &Actor::command_line(), &id(), false).await.unwrap();
+    bench.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(bench.send().await, ["sg12rg-amr-2027:postponed:1"]);
+    bench.clock.advance(TimeDelta::minutes(1));
+    bench.apply(&FILE.replace("2027-04-0", "2027-05-0")).await;
+    assert_eq!(bench.send().await, ["sg12rg-amr-2027:change:2"]);
+    bench.clock.advance(at("2027-05-20T06:00:00Z") - bench.clock.now());
+    bench.send().await;
+    let report = "report = { reference = \"SG12RG-AMR-R1\", attendance = 41 }\nstatus = \"held\"";
+    bench.apply(&FILE.replace("2027-04-0", "2027-05-0").replace("status = \"announced\"", report)).await;
+    assert_eq!(bench.send().await, ["sg12rg-amr-2027:report:0"]);
+    let post = &bench.posts("SG12").await[0];
+    assert_eq!(post.groups.len(), 3, "the parent group gets the report");
+    for code in ["en", "fr", "es", "ar", "zh", "ru"] {
+        let text = bench.text(post, code).await;
+        assert!(text.contains("SG12RG-AMR-R1") && text.contains("41") && !text.contains("meeting."), "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::meeting::{Meeting, Part};
+use super::record::{Meeting, Part};
 use super::span::Span;
 use crate::domain::language::Localized;
 

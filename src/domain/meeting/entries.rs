@@ -9,8 +9,8 @@
 use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
-use super::meeting::{Meeting, MeetingStatus};
 use super::milestones::{Deadline, LeadTimes};
+use super::record::{Meeting, MeetingStatus};
 use super::span::Span;
 
 /// Most days of a meeting that become entries of their own.

@@ -9,7 +9,7 @@ use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::duration::Lead;
-use super::meeting::Meeting;
+use super::record::Meeting;
 
 /// A deadline that readers have to meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

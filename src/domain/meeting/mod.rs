@@ -8,18 +8,19 @@ mod change;
 pub mod civil;
 mod duration;
 mod entries;
-mod meeting;
+
 pub mod milestones;
 pub mod notices;
+mod record;
 mod span;
 
 pub use change::{Change, Field, FieldChange, span_text};
 pub use duration::Lead;
 pub use entries::{Entry, EntryKind, Gone, entries};
-pub use meeting::{
+pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes};
+pub use notices::{Notice, NoticeKey, NoticeKind, NoticeState, Settings, Skip, To};
+pub use record::{
     Attachment, Letter, MAX_CHANGES, MAX_PARTS, Meeting, MeetingAudience, MeetingId, MeetingKind, MeetingStatus, Moved, Part, Report,
     Revision,
 };
-pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes};
-pub use notices::{Notice, NoticeKey, NoticeKind, NoticeState, Settings, Skip, To};
 pub use span::Span;

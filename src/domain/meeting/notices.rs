@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Field};
 use super::civil;
-use super::meeting::{Meeting, MeetingId, MeetingKind, MeetingStatus};
 use super::milestones::{Deadline, DeadlineKind, LeadTimes};
+use super::record::{Meeting, MeetingId, MeetingKind, MeetingStatus};
 use crate::domain::group::GroupCode;
 
 /// How long after its time the reminder of the report is still sent.
@@ -283,7 +283,7 @@ pub fn plan(meeting: &Meeting, lead_times: &LeadTimes, settings: Settings, sent:
     planner.merge(&mut notices);
     for notice in &mut notices {
         match &notice.state {
-            NoticeState::Skipped(skip) => notice.reason = skip.text().to_owned(),
+            NoticeState::Skipped(skip) => skip.text().clone_into(&mut notice.reason),
             NoticeState::MergedInto(key) => notice.reason = format!("said by {key}"),
             NoticeState::Sent(_) | NoticeState::Due | NoticeState::Planned => {}
         }

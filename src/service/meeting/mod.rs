@@ -8,6 +8,7 @@ mod record;
 mod send;
 mod texts;
 pub mod view;
+mod weekly;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ use record::Marks;
 
 pub use send::{calendar_for_joiner, calendar_for_leaver, preview, send_due};
 pub use texts::outlook;
+pub use weekly::send_outlook;
 
 /// Reads a file of meetings and writes what differs; all of it is right, or nothing is written.
 ///

@@ -262,14 +262,15 @@ fn words(
     Ok((subject, text))
 }
 
-struct Words {
-    subject: String,
-    text: String,
-    message_id: String,
-    calendar: Option<Calendar>,
+/// What a letter says.
+pub(super) struct Words {
+    pub subject: String,
+    pub text: String,
+    pub message_id: String,
+    pub calendar: Option<Calendar>,
 }
 
-fn letter(services: &Services, group: &Group, language: Language, words: Words) -> Letter {
+pub(super) fn letter(services: &Services, group: &Group, language: Language, words: Words) -> Letter {
     let domain = &services.site.domain;
     Letter {
         // Answers go to the managers and not to the list.
@@ -291,7 +292,7 @@ fn letter(services: &Services, group: &Group, language: Language, words: Words) 
     }
 }
 
-async fn edition(services: &Services, language: Language, letter: &Letter) -> Result<Edition, Failure> {
+pub(super) async fn edition(services: &Services, language: Language, letter: &Letter) -> Result<Edition, Failure> {
     let body = services.store.put_body(BodySource::Bytes(Bytes::from(write::letter(letter)))).await?;
     Ok(Edition { language: Some(language), body })
 }
@@ -317,7 +318,7 @@ async fn managers(services: &Services, groups: &[Arc<Group>], spoken: &[Language
     let mut seen = BTreeSet::new();
     for (index, group) in groups.iter().enumerate() {
         for (_, account) in services.members_with_role(&group.code, Role::Manager).await? {
-            if seen.insert(account.address().key().to_owned()) {
+            if seen.insert(account.address().key().clone()) {
                 let language = language_for(services, Some(&account), group);
                 list.push(planned_for(
                     &account,
@@ -328,7 +329,7 @@ async fn managers(services: &Services, groups: &[Arc<Group>], spoken: &[Language
             }
         }
         for address in &group.secretariat {
-            if seen.insert(address.key().to_owned()) {
+            if seen.insert(address.key().clone()) {
                 let language = language_for(services, None, group);
                 list.push(PlannedRecipient {
                     address: address.to_string(),
@@ -375,12 +376,12 @@ async fn leaving(
     }
 }
 
-fn wants_announcements(services: &Services, subscription: &Subscription) -> bool {
+pub(super) fn wants_announcements(services: &Services, subscription: &Subscription) -> bool {
     let on = subscription.streams.contains(&Stream::Announce);
     subscription.is_active() && on && subscription.delivery.mode_on(services.today()) != DeliveryMode::None
 }
 
-fn planned_for(account: &Account, group: usize, edition: u8, reason: Reason) -> PlannedRecipient {
+pub(super) fn planned_for(account: &Account, group: usize, edition: u8, reason: Reason) -> PlannedRecipient {
     PlannedRecipient {
         address: account.address().to_string(),
         account: Some(account.id),

@@ -128,6 +128,12 @@ pub(super) fn meeting_context(services: &Services, m: &Meeting, zone: Tz, langua
             })
         })
         .collect();
+    let report = m.report.as_ref();
+    let report = json!({
+        "reference": report.map(|report| report.reference.clone()).unwrap_or_default(),
+        "url": report.map(|report| report.url.clone()).unwrap_or_default(),
+        "attendance": report.and_then(|report| report.attendance).map(|number| number.to_string()).unwrap_or_default(),
+    });
     json!({
         "id": m.id,
         "title": text(&m.title),
@@ -154,9 +160,7 @@ pub(super) fn meeting_context(services: &Services, m: &Meeting, zone: Tz, langua
         "deadlines": deadlines,
         "deadline_zone": zone.name(),
         "parts": parts,
-        "report": m.report.as_ref().map(|report| json!({
-            "reference": report.reference, "url": report.url, "attendance": report.attendance.map(|n| n.to_string()).unwrap_or_default(),
-        })).unwrap_or_else(|| json!({ "reference": "", "url": "", "attendance": "" })),
+        "report": report,
     })
 }
 
