@@ -251,7 +251,11 @@ impl Writer<'_> {
 
 /// Plan and sheet of any batch, as they are now.
 fn records(reader: Reader<'_>, shared: &Shared, key: BatchKey) -> Result<Vec<RecipientRecord>> {
-    let open = lock(&shared.ledger).batch(key).map(|batch| (batch.row.clone(), batch.sheet.clone()));
+    let open = {
+        let mut ledger = lock(&shared.ledger);
+        let open = ledger.batch(key).map(|batch| (batch.row.clone(), batch.sheet.clone()));
+        open.or_else(|| ledger.closing.get(&key).cloned())
+    };
     let (row, sheet) = match open {
         Some(open) => open,
         None => match batch_row(&reader, key)? {
@@ -393,7 +397,10 @@ impl Batches for SledStore {
 
     async fn counts(&self, post: PostId) -> Result<Counts> {
         self.read(move |reader, shared| {
-            let open = lock(&shared.ledger).posts.get(&post).map(|open| open.counts);
+            let open = {
+                let ledger = lock(&shared.ledger);
+                ledger.posts.get(&post).map(|open| open.counts).or_else(|| ledger.closing_posts.get(&post).copied())
+            };
             open.map_or_else(|| Ok(plan_row(&reader, post)?.unwrap_or_default().counts), Ok)
         })
         .await

@@ -242,6 +242,8 @@ impl Committer {
             };
             done.map_err(|e| sled_error(&e))?;
         }
+        drop(guard);
+        lock(&self.shared.ledger).forget_closing();
         Ok(())
     }
 

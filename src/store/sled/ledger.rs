@@ -259,6 +259,10 @@ pub(super) struct Ledger {
     pub(super) leases: BTreeSet<(i64, BatchKey)>,
     /// By the time from which they may be planned, in milliseconds.
     pub(super) to_plan: BTreeSet<(i64, PostId)>,
+    /// Closed in the group that is being committed: until its rows are in the database, readers find these here.
+    pub(super) closing: HashMap<BatchKey, (BatchRow, Option<Sheet>)>,
+    /// Counts of posts whose last batch is among them.
+    pub(super) closing_posts: HashMap<PostId, Counts>,
     pub(super) total: Counts,
     pub(super) total_folded: Counts,
     pub(super) accounts: u64,
@@ -392,6 +396,12 @@ impl Ledger {
         }
     }
 
+    /// What was closed is in the database now.
+    pub(super) fn forget_closing(&mut self) {
+        self.closing.clear();
+        self.closing_posts.clear();
+    }
+
     /// A batch's counts became `after`.
     pub(super) fn recount(&mut self, key: BatchKey, after: Counts) {
         let Some(post) = self.posts.get_mut(&key.post) else { return };
@@ -457,8 +467,13 @@ pub(super) fn close(w: &mut Writer<'_>, key: BatchKey) -> Result<()> {
     fold(w, key)?;
     w.ledger.unqueue(key);
     let Some(post) = w.ledger.posts.get_mut(&key.post) else { return Ok(()) };
-    post.batches.remove(&key.number);
-    if post.batches.is_empty() {
+    let closed = post.batches.remove(&key.number);
+    let last_counts = post.batches.is_empty().then_some(post.counts);
+    if let Some(batch) = closed {
+        w.ledger.closing.insert(key, (batch.row, batch.sheet));
+    }
+    if let Some(counts) = last_counts {
+        w.ledger.closing_posts.insert(key.post, counts);
         w.ledger.posts.remove(&key.post);
         w.changes.remove(&keys::open(key.post));
         if let Some(post) = w.post(key.post)?.filter(|post| post.state == PostState::Planned) {
