@@ -209,3 +209,18 @@ fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/nowhere/enlace.toml")), []).unwrap_err().to_string();
     assert!(error.contains("cannot read /nowhere/enlace.toml") && error.contains("--config"), "{error}");
 }
+
+#[test]
+fn numbers_of_weekdays_are_those_of_crontab() {
+    for (text, full) in [
+        ("0 7 * * 1", "0 0 7 * * Mon"),
+        ("0 0 7 * * 0", "0 0 7 * * Sun"),
+        ("0 7 * * 7", "0 0 7 * * Sun"),
+        ("0 7 * * 1-5", "0 0 7 * * Mon-Fri"),
+        ("0 7 * * 1,3,Fri", "0 0 7 * * Mon,Wed,Fri"),
+        ("0 7 * * */2", "0 0 7 * * */2"),
+    ] {
+        assert_eq!(text.parse::<Cron>().unwrap().as_str(), full, "{text}");
+    }
+    assert!("0 7 * * 8".parse::<Cron>().is_err());
+}

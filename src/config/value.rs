@@ -17,7 +17,7 @@ pub struct Octets(pub u64);
 #[serde(try_from = "String")]
 pub struct Span(pub Duration);
 
-/// A cron expression of six fields: second, minute, hour, day of month, month, day of week (names; 1 is Sunday).
+/// A cron expression of six fields: second, minute, hour, day of month, month, day of week (names, or numbers as in crontab(5): 0 and 7 are Sunday).
 ///
 /// Five fields are taken with second 0. Evaluated on the clock of `service.timezone`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -91,7 +91,7 @@ impl FromStr for Cron {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let fields = text.split_whitespace().count();
-        let full = if fields == 5 { format!("0 {}", text.trim()) } else { text.trim().to_owned() };
+        let full = weekdays(&if fields == 5 { format!("0 {}", text.trim()) } else { text.trim().to_owned() });
         let wrong = |why: &str| {
             format!(
                 "\"{}\" is not a schedule: {why}; write second, minute, hour, day, month, weekday, such as \"0 0 7 * * *\"",
@@ -109,6 +109,21 @@ impl FromStr for Cron {
         }
         Ok(Self { text: full, schedule })
     }
+}
+
+/// Numbers of the day of week as crontab(5) counts them (0 and 7 are Sunday), as names: the crate counts Sunday as 1.
+fn weekdays(expression: &str) -> String {
+    const NAMES: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let mut fields: Vec<String> = expression.split_whitespace().map(str::to_owned).collect();
+    let Some(field) = fields.get_mut(5) else { return expression.to_owned() };
+    let name = |word: &str| word.parse::<usize>().ok().and_then(|n| NAMES.get(n)).map_or_else(|| word.to_owned(), |n| (*n).to_owned());
+    let item = |item: &str| match item.split_once('/') {
+        // What stands behind a slash is a step and no day.
+        Some((days, step)) => format!("{}/{step}", days.split('-').map(name).collect::<Vec<_>>().join("-")),
+        None => item.split('-').map(name).collect::<Vec<_>>().join("-"),
+    };
+    *field = field.split(',').map(item).collect::<Vec<_>>().join(",");
+    fields.join(" ")
 }
 
 impl Cron {
