@@ -34,10 +34,11 @@ pub async fn run(floor: Arc<Floor>) {
         if let Err(error) = feed(&floor, &mut looked).await {
             tracing::error!(%error, "could not look for due batches");
         }
+        let next = floor.services.store.next_due_time().await.unwrap_or_default();
         tokio::select! {
             rung = bell.changed() => if rung.is_err() { break },
             () = floor.freed.notified() => {}
-            () = tokio::time::sleep(floor.settings.look_every) => {}
+            () = tokio::time::sleep(floor.pause_until(next)) => {}
             () = floor.stopped() => {}
         }
     }

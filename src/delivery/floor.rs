@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -100,6 +101,13 @@ impl Floor {
 
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to sleep when the record says that something has its time at `next`: until then, but at most until the
+    /// next look. What is due already is at work or not to be done now.
+    pub fn pause_until(&self, next: Option<DateTime<Utc>>) -> Duration {
+        let left = next.map(|next| next - self.services.now()).filter(|left| *left > TimeDelta::zero());
+        left.and_then(|left| left.to_std().ok()).map_or(self.settings.look_every, |left| left.min(self.settings.look_every))
     }
 
     /// Starts a task that [`Floor::finish`] waits for.

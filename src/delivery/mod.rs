@@ -160,6 +160,7 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
                 });
             }
         }
+        let next = floor.services.store.next_plan_time().await.unwrap_or_default();
         tokio::select! {
             rung = bell.changed() => if rung.is_err() { break },
             Some(ended) = running.join_next() => {
@@ -171,7 +172,7 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
                     tracing::error!("a plan ended before its time");
                 }
             }
-            () = tokio::time::sleep(floor.settings.look_every) => {}
+            () = tokio::time::sleep(floor.pause_until(next)) => {}
             () = floor.stopped() => {}
         }
     }

@@ -451,12 +451,11 @@ fn a_crash_repeats_at_most_what_was_on_the_wire() {
         let done = life.block_on(async {
             let mut world = World::open(folder.path()).await;
             world.settings = Settings { connections: CONNECTIONS, ..world.settings };
-            let id = match post {
-                Some(id) => id,
-                None => {
-                    world.group(group("SG12", true), 1..2001).await;
-                    world.post(&["SG12"], b"hello\r\n").await
-                }
+            let id = if let Some(id) = post {
+                id
+            } else {
+                world.group(group("SG12", true), 1..2001).await;
+                world.post(&["SG12"], b"hello\r\n").await
             };
             post = Some(id);
             let delivery = world.deliver_to(sink.address).await;
