@@ -17,6 +17,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Transport};
 use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
+use crate::schedule::jobs::Jobs;
+use crate::schedule::{notices, outlook};
 use crate::service::Services;
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
@@ -100,6 +102,10 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         let (receiver, stop) = (Arc::clone(&receiver), intake.clone());
         tasks.spawn(async move { listener.serve(receiver, stop).await });
     }
+    tasks.spawn(notices::run(Arc::clone(&services), intake.clone()));
+    let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, vec![outlook::job(&services)]);
+    let stop = intake.clone();
+    tasks.spawn(async move { jobs.run(stop).await });
     tasks.close();
     let delivery = Delivery::start(delivery::Parts {
         services: Arc::clone(&services),

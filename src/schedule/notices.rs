@@ -1,7 +1,7 @@
 //! Sends the notices of meetings when they are due.
 //!
 //! Takes no input: it asks the record, sends what is due, and sleeps until the next one, until the store's bell rings (a
-//! meeting was applied, here or on another node), or half a minute, which mends a lost bell and notices a clock that was set.
+//! meeting was applied, here or on another node), or five seconds, which mends a lost bell and notices a clock that was set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::service::{Services, meeting};
 
 /// Longest sleep before looking again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Shortest one, so that a busy bell does not make us look without end.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(500);
 
