@@ -87,7 +87,7 @@ fn the_service_unit_is_one_that_systemd_understands() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("enlace.service");
     // The program and its man page are not installed where the tests run.
-    let unit: String = unit.lines().filter(|line| !line.starts_with("Documentation=")).map(|line| format!("{line}\n")).collect();
+    let unit: String = unit.lines().filter(|line| !line.starts_with("Documentation=")).flat_map(|line| [line, "\n"]).collect();
     std::fs::write(&file, unit.replace("/usr/bin/enlace", "/bin/true")).unwrap();
     let output = std::process::Command::new("systemd-analyze").arg("verify").arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

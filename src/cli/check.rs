@@ -99,25 +99,24 @@ fn permissions(data_dir: &Path) -> Vec<Finding> {
     let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777);
     let mut findings = Vec::new();
     match mode(data_dir) {
-        Ok(mode) if mode & 0o077 == 0 => findings.push(ok("permissions", format!("{} is for its owner only", data_dir.display()))),
+        Ok(mode) if mode.trailing_zeros() >= 6 => findings.push(ok("permissions", format!("{} is for its owner only", data_dir.display()))),
         Ok(mode) => findings.push(error(
             "permissions",
             format!("{} has mode {mode:04o}: other users of this machine may read mail and the secret of all tokens", data_dir.display()),
             format!("chmod 0700 {}", data_dir.display()),
         )),
         Err(found) => {
-            findings.push(error("permissions", format!("{}: {found}", data_dir.display()), "look at the rights of its parent folder"))
+            findings.push(error("permissions", format!("{}: {found}", data_dir.display()), "look at the rights of its parent folder"));
         }
     }
     let socket = data_dir.join(SOCKET);
     match mode(&socket) {
-        Ok(0o600) => {}
-        Ok(mode) => findings.push(error(
+        Ok(mode) if mode != 0o600 => findings.push(error(
             "permissions",
             format!("{} has mode {mode:04o}: other users may command the daemon", socket.display()),
             format!("chmod 0600 {}", socket.display()),
         )),
-        Err(_) => {}
+        _ => {}
     }
     findings
 }

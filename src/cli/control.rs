@@ -32,7 +32,7 @@ pub const ANSWER_OCTETS: usize = 512 * 1024 * 1024;
 /// Requests that are read and worked on at the same time; others wait in order.
 const AT_ONCE: usize = 8;
 /// How long a client may take to hand over its request.
-const REQUEST_WITHIN: Duration = Duration::from_secs(60);
+const REQUEST_WITHIN: Duration = Duration::from_mins(1);
 /// First octet of each frame's content; another one is another release.
 const FORM: u8 = 1;
 

@@ -64,7 +64,7 @@ pub(super) fn group_code(text: &str) -> Result<GroupCode, Failure> {
 pub(super) fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, Failure> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
         Failure::new(format!("{}:{line}: not UTF-8", shown(file)), "save the file as UTF-8")
     })
 }

@@ -47,12 +47,12 @@ pub struct Failure {
 
 impl Failure {
     /// Refused or failed, with what to do about it.
-    pub fn new(text: impl ToString, remedy: impl Into<String>) -> Self {
+    pub fn new(text: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
         Self { text: text.to_string(), remedy: remedy.into(), status: 1 }
     }
 
     /// Wrong usage.
-    pub fn usage(text: impl ToString) -> Self {
+    pub fn usage(text: impl std::fmt::Display) -> Self {
         Self { text: text.to_string(), remedy: "see `enlace --help`".to_owned(), status: 2 }
     }
 }
@@ -74,7 +74,10 @@ impl Answer {
         match result {
             Ok(report) => {
                 let output = if json { json_line(&report.json) } else { plain(&report.text) };
-                let errors = report.problems.iter().map(|problem| format!("{}\n", one_line(problem))).collect::<String>();
+                let mut errors = String::new();
+                for problem in &report.problems {
+                    let _ = writeln!(errors, "{}", one_line(problem));
+                }
                 Self { output, status: u8::from(!report.problems.is_empty()), errors }
             }
             Err(failure) => {

@@ -75,12 +75,11 @@ pub async fn carry_out(arguments: &Arguments, words: Vec<String>, data_dir: &Pat
     let bar = Bar::default();
     let work = reach(Request { words, files }, data_dir, opener, &bar);
     tokio::pin!(work);
-    let answer = match tokio::time::timeout(SHORT, &mut work).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            bar.wait();
-            work.await
-        }
+    let answer = if let Ok(answer) = tokio::time::timeout(SHORT, &mut work).await {
+        answer
+    } else {
+        bar.wait();
+        work.await
     };
     bar.clear();
     answer.unwrap_or_else(|failure| Answer::of(Err(failure), arguments.json))
@@ -201,7 +200,7 @@ impl Bar {
 
     fn show(&self, step: &Step) {
         let Ok(mut bar) = self.0.lock() else { return };
-        let bar = bar.get_or_insert_with(|| ProgressBar::no_length());
+        let bar = bar.get_or_insert_with(ProgressBar::no_length);
         if bar.length() != Some(step.total) {
             bar.set_style(style("{bar:40} {pos}/{len} {eta}"));
         }

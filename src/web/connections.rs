@@ -21,7 +21,7 @@ pub const CONNECTIONS: usize = 1_000;
 /// Longest silence on a connection.
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// Longest life of a connection.
-pub const LIFE: Duration = Duration::from_secs(300);
+pub const LIFE: Duration = Duration::from_mins(5);
 
 /// A listener whose connections are bounded.
 #[derive(Debug)]

@@ -24,13 +24,11 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
     let (parts, body) = request.into_parts();
     let asked = Asked::of(&parts);
     let head_only = parts.method == Method::HEAD;
-    let mut response = match AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!("A page panicked");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    };
+    let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("A page panicked");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    });
     let status = response.status();
     if (status.is_client_error() || status.is_server_error()) && is_bare(&response) {
         let allow = response.headers().get(axum::http::header::ALLOW).cloned();
