@@ -30,7 +30,7 @@ fn written(meeting: &Meeting, method: &Method) -> String {
 
 fn cases() -> Vec<(&'static str, String)> {
     let lead_times = LeadTimes::default();
-    let created = announced(draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
+    let created = announced(&draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
     let mut wanted = created.clone();
     wanted.span = hours("2027-04-07T10:00:00", "2027-04-07T17:30:00");
     wanted.city = "Puebla".into();
@@ -51,19 +51,19 @@ fn cases() -> Vec<(&'static str, String)> {
         part("qsdg", "Meeting of QSDG", hours("2017-07-26T09:00:00", "2017-07-26T17:30:00"), MeetingAudience::Open),
         part("training", "BSG hands-on training", hours("2017-07-28T09:00:00", "2017-07-28T12:00:00"), MeetingAudience::Members),
     ];
-    let multi = announced(series, "2017-05-08T10:00:00Z");
+    let multi = announced(&series, "2017-05-08T10:00:00Z");
 
     let mut whole_days = draft("sg3rg-ao-2027");
     whole_days.span = Span::Days { first: day("2027-04-06"), last: day("2027-04-08") };
     whole_days.zone = Tz::Asia__Bangkok;
-    let whole_days = announced(whole_days, "2026-12-01T10:00:00Z");
+    let whole_days = announced(&whole_days, "2026-12-01T10:00:00Z");
 
     // Summer time in Zurich begins on 28 March 2027.
     let mut crossing = draft("sg3rg-eurm-2027");
     crossing.zone = Tz::Europe__Zurich;
     crossing.span = hours("2027-03-27T09:30:00", "2027-03-29T17:30:00");
     crossing.deadlines = BTreeMap::from([(DeadlineKind::Contribution, day("2027-03-14"))]);
-    let crossing = announced(crossing, "2026-12-01T10:00:00Z");
+    let crossing = announced(&crossing, "2026-12-01T10:00:00Z");
 
     // From three days to two: the third is taken back.
     let mut shorter = crossing.clone();
@@ -158,7 +158,7 @@ fn a_change_keeps_the_uid_and_raises_the_sequence() {
 
 #[test]
 fn the_public_feed_keeps_passcodes_to_itself_and_its_etag_follows_the_content_only() {
-    let m = announced(draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
+    let m = announced(&draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
     let read = |meeting: &Meeting, now: &str| {
         let now = at(now);
         with_setting(true, |setting| feed("x", std::slice::from_ref(meeting), &Setting { now, ..*setting }))
@@ -206,7 +206,7 @@ fn hostile() -> Vec<String> {
 }
 
 fn hostile_object(text: &str) -> String {
-    let mut m = announced(draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
+    let mut m = announced(&draft("sg12rg-amr-2027"), "2026-12-01T10:00:00Z");
     m.title = texts(&[("en", text)]);
     m.venue = texts(&[("en", text)]);
     m.host = texts(&[("es", text)]);

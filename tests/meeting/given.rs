@@ -85,6 +85,6 @@ pub fn part(key: &str, title: &str, span: Span, audience: MeetingAudience) -> Pa
     }
 }
 
-pub fn announced(meeting: Meeting, when: &str) -> Meeting {
+pub fn announced(meeting: &Meeting, when: &str) -> Meeting {
     meeting.with_status(MeetingStatus::Announced, &LeadTimes::default(), at(when), "ana@example.org").meeting
 }

@@ -124,17 +124,16 @@ impl World {
                 let covered: Vec<_> =
                     std::iter::once(notice.key.clone()).chain(merged_into(&notices, &notice.key).map(|n| n.key.clone())).collect();
                 // The store knows the repetition key of a post from before the crash, and the post what it said.
-                let covered = match self.posts.get(&notice.key) {
-                    Some(first) => first.clone(),
-                    None => {
-                        check(meeting, notice, &self.lead_times, settings, now);
-                        for key in &covered {
-                            assert!(self.said.insert(key.clone()), "{key} was said twice");
-                        }
-                        self.log.push((now, notice.key.clone()));
-                        self.posts.insert(notice.key.clone(), covered.clone());
-                        covered
+                let covered = if let Some(first) = self.posts.get(&notice.key) {
+                    first.clone()
+                } else {
+                    check(meeting, notice, &self.lead_times, settings, now);
+                    for key in &covered {
+                        assert!(self.said.insert(key.clone()), "{key} was said twice");
                     }
+                    self.log.push((now, notice.key.clone()));
+                    self.posts.insert(notice.key.clone(), covered.clone());
+                    covered
                 };
                 if crash {
                     return now;
@@ -299,7 +298,6 @@ fn nothing_is_missing(world: &World, end: DateTime<Utc>, down: &std::ops::Range<
         let sent = &world.sent[&meeting.id];
         for notice in plan(meeting, &world.lead_times, Settings { zone }, sent, end) {
             match notice.state {
-                NoticeState::Sent(_) | NoticeState::MergedInto(_) => {}
                 NoticeState::Skipped(Skip::MilestonePast) => {
                     let set = meeting
                         .announced_at
@@ -308,7 +306,7 @@ fn nothing_is_missing(world: &World, end: DateTime<Utc>, down: &std::ops::Range<
                     let asleep = notice.at >= down.start - TimeDelta::days(1) && notice.until <= down.end + TimeDelta::days(1);
                     assert!(notice.until <= set || asleep, "{} was lost: {notice:#?}", notice.key);
                 }
-                NoticeState::Skipped(_) => {}
+                NoticeState::Sent(_) | NoticeState::MergedInto(_) | NoticeState::Skipped(_) => {}
                 NoticeState::Due | NoticeState::Planned => panic!("{} is still to come at the end", notice.key),
             }
         }
