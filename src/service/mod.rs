@@ -14,6 +14,8 @@ pub mod queue;
 pub mod rights;
 pub mod robot;
 pub mod subscribe;
+#[cfg(test)]
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
