@@ -18,7 +18,7 @@ use crate::config::{self, Config, Transport};
 use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::schedule::jobs::Jobs;
-use crate::schedule::{notices, outlook};
+use crate::schedule::{notices, outlook, tidy};
 use crate::service::Services;
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
@@ -103,7 +103,9 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         tasks.spawn(async move { listener.serve(receiver, stop).await });
     }
     tasks.spawn(notices::run(Arc::clone(&services), intake.clone()));
-    let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, vec![outlook::job(&services)]);
+    let mut work = vec![outlook::job(&services)];
+    work.extend(tidy::jobs(&services));
+    let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, work);
     let stop = intake.clone();
     tasks.spawn(async move { jobs.run(stop).await });
     tasks.close();

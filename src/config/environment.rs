@@ -86,9 +86,9 @@ fn put(table: &mut Table, path: &[String], value: Value) -> Result<(), String> {
             }
             if rest.len() == 1 {
                 if index == list.len() {
-                    list.push(value)
+                    list.push(value);
                 } else {
-                    list[index] = value
+                    list[index] = value;
                 }
                 return Ok(());
             }

@@ -64,7 +64,7 @@ impl Default for Relay {
             username: None,
             password: None,
             password_file: None,
-            timeout: Span(std::time::Duration::from_secs(300)),
+            timeout: Span(std::time::Duration::from_mins(5)),
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services};
-use crate::domain::group::{Group, GroupCode, GroupKind};
+use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 
 pub use file::parse;
 
@@ -179,7 +179,7 @@ fn line(services: &Services, group: &Group) -> GroupLine {
         code: group.code.to_string(),
         kind: group.kind,
         parent: group.parent.as_ref().map(ToString::to_string),
-        region: group.region.map(|region| region.as_str()),
+        region: group.region.map(Region::as_str),
         address: if group.list.is_empty() { String::new() } else { group.address(&services.config.service.domain) },
         name: group.name.best(&services.config.service.languages).cloned().unwrap_or_default(),
         retired: group.retired,

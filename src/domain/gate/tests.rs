@@ -41,7 +41,7 @@ pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
         secretariat: Vec::new(),
         contact: None,
         supporting_members: Vec::new(),
-        grace: std::time::Duration::from_secs(600),
+        grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
         retired: false,

@@ -52,7 +52,7 @@ struct Entry {
 }
 
 /// Longest grace time: a statement that nobody can see for longer than that was forgotten, not stopped.
-const GRACE_LONGEST: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+const GRACE_LONGEST: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 /// Longest name and footer.
 const TEXT_CHARACTERS: usize = 2_000;
 
@@ -187,7 +187,7 @@ fn check_parents(reader: &mut Reader<'_>, entries: &[Spanned<Entry>], existing: 
                     "add it, or mend its code",
                 ),
                 Some(_) if parent.get_ref() == code => {
-                    reader.problem(parent.span().start, format!("{code} is its own parent"), "name its study group")
+                    reader.problem(parent.span().start, format!("{code} is its own parent"), "name its study group");
                 }
                 Some(GroupKind::Regional | GroupKind::External) => {
                     reader.problem(parent.span().start, format!("{} cannot be a parent", parent.get_ref()), "name a study group");
@@ -245,7 +245,7 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
     if ended && entry.retired.is_none() {
         reader.warn(at, &format!("{code} has ended and stays so; retired = false brings it back"));
     }
-    let grace = entry.grace.as_ref().map_or(std::time::Duration::from_secs(600), |grace| grace.get_ref().0);
+    let grace = entry.grace.as_ref().map_or(std::time::Duration::from_mins(10), |grace| grace.get_ref().0);
     if grace > GRACE_LONGEST {
         reader.problem(
             entry.grace.as_ref().map_or(at, |grace| grace.span().start),

@@ -40,7 +40,7 @@ fn what_a_file_leaves_out_has_the_documented_defaults() {
     assert_eq!(group.languages.len(), 1);
     assert_eq!(group.timezone, chrono_tz::Europe::Zurich);
     assert_eq!(group.participation, ParticipationPolicy::Standard);
-    assert_eq!(group.grace, std::time::Duration::from_secs(600));
+    assert_eq!(group.grace, std::time::Duration::from_mins(10));
     assert!(group.personal && !group.retired && group.footer.is_none());
 }
 

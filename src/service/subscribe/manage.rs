@@ -305,9 +305,10 @@ impl<'a> Batch<'a> {
             self.services.store.put_subscriptions(std::mem::take(&mut self.changed)).await?;
         }
         // A request that waited for a manager is answered by what the manager did.
-        let waiting: HashSet<String> = match self.dry_run {
-            true => HashSet::new(),
-            false => self.services.store.requests(Some(&self.group.code)).await?.iter().map(|request| request.address.key()).collect(),
+        let waiting: HashSet<String> = if self.dry_run {
+            HashSet::new()
+        } else {
+            self.services.store.requests(Some(&self.group.code)).await?.iter().map(|request| request.address.key()).collect()
         };
         for address in self.decided.iter().filter(|address| waiting.contains(&address.key())) {
             requests::withdraw(self.services, &self.group.code, address).await?;

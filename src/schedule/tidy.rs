@@ -1,0 +1,40 @@
+//! The jobs of the night: rights that ended with the day, and what nobody answered in time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::jobs::{Job, Occurrence, Work};
+use crate::service::{Services, moderate, rights, subscribe};
+
+struct Expiry(Arc<Services>);
+
+#[async_trait]
+impl Work for Expiry {
+    async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
+        let rejudged = rights::expire(&self.0, None).await.map_err(|error| error.to_string())?;
+        tracing::info!(subscriptions = rejudged.len(), "Judged rights again for {occurrence}");
+        Ok(())
+    }
+}
+
+struct Lapse(Arc<Services>);
+
+#[async_trait]
+impl Work for Lapse {
+    async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
+        let requests = subscribe::lapse(&self.0).await.map_err(|error| error.to_string())?;
+        let held = moderate::expire(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(requests, held, "Let lapse what nobody answered, for {occurrence}");
+        Ok(())
+    }
+}
+
+/// The jobs, at the times of `schedule.expiry` and `schedule.retention`.
+pub fn jobs(services: &Arc<Services>) -> [Job; 2] {
+    let times = &services.config.schedule;
+    [
+        Job { name: "expiry", schedule: times.expiry.schedule().clone(), work: Arc::new(Expiry(services.clone())) },
+        Job { name: "retention", schedule: times.retention.schedule().clone(), work: Arc::new(Lapse(services.clone())) },
+    ]
+}
