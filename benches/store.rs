@@ -101,7 +101,7 @@ async fn record_outcomes(store: &Arc<SledStore>, callers: u32, per_call: u16, ba
             tokio::spawn(async move {
                 for number in (caller * batches_a_caller)..((caller + 1) * batches_a_caller) {
                     let key = BatchKey { post: id, number };
-                    let Claimed::Started(claim) = store.claim_batch(key, t0(), Duration::from_secs(600)).await.expect("a claim") else {
+                    let Claimed::Started(claim) = store.claim_batch(key, t0(), Duration::from_mins(10)).await.expect("a claim") else {
                         panic!("not given out")
                     };
                     let all: Vec<Outcome> = (0..250)

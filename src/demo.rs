@@ -73,7 +73,7 @@ impl Story {
 
     async fn tell(&self) -> Result<()> {
         println!("Enlace runs: mail by SMTP at {}, pages at {}\n", self.smtp, self.pages);
-        self.chapter("1. Groups, accounts, subscribers: the gate lets in who has the right");
+        chapter("1. Groups, accounts, subscribers: the gate lets in who has the right");
         self.command(&["group", "apply", "groups.toml"], &[("groups.toml", GROUPS)]).await?;
         self.command(&["account", "import", "accounts.csv"], &[("accounts.csv", ACCOUNTS)]).await?;
         self.refused(&[
@@ -89,7 +89,7 @@ impl Story {
         .await?;
         self.command(&["member", "set", "SG12RG-AMR", "caro@example.net", "--streams", "announce,liaison"], &[]).await?;
 
-        self.chapter("2. A delegate writes; the copies go out, each with its own one-click link");
+        chapter("2. A delegate writes; the copies go out, each with its own one-click link");
         let id = "demo-1@example.org";
         self.mail("ana@example.org", &[LIST], &message("Ana Example <ana@example.org>", LIST, "Calidad de servicio en Honduras", id, POST))
             .await?;
@@ -97,22 +97,18 @@ impl Story {
         self.command(&["explain", id], &[]).await?;
         self.show_copy(id)?;
 
-        self.chapter("3. Who may not post is refused in the session, with the reason; nothing bounces later");
+        chapter("3. Who may not post is refused in the session, with the reason; nothing bounces later");
         let stranger = message("Zoe Example <zoe@example.edu>", LIST, "Hello", "demo-2@example.edu", "Hello\r\n");
         match self.mail("zoe@example.edu", &[LIST], &stranger).await {
             Ok(()) => bail!("the stranger's message was taken"),
             Err(error) => println!("zoe@example.edu → {LIST}\n  {error:#}\n"),
         }
 
-        self.chapter("4. Why did somebody not get it?");
+        chapter("4. Why did somebody not get it?");
         for address in ["caro@example.net", "zoe@example.edu"] {
             self.command(&["explain", id, address], &[]).await?;
         }
         Ok(())
-    }
-
-    fn chapter(&self, title: &str) {
-        println!("── {title}\n");
     }
 
     /// Runs a command of the command line and shows it with its answer.
@@ -184,6 +180,10 @@ impl Story {
         }
         bail!("no copy of {id} in {}", self.outbox.display())
     }
+}
+
+fn chapter(title: &str) {
+    println!("── {title}\n");
 }
 
 const POST: &str = "Estimados colegas:\r\n\r\nAdjunto las mediciones de calidad de servicio de este trimestre.\r\n\r\nAna\r\n";

@@ -158,6 +158,7 @@ impl Table {
     }
 
     /// Adds a line.
+    #[allow(clippy::needless_pass_by_value)] // So that callers write a row as a list of values.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.iter().map(|cell| one_line(cell)).collect());
     }

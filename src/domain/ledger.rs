@@ -162,17 +162,17 @@ pub fn after(answer: &RelayAnswer, planned_at: DateTime<Utc>, now: DateTime<Utc>
 }
 
 /// First wait after a transient failure.
-pub const RETRY_FIRST: Duration = Duration::from_secs(60);
+pub const RETRY_FIRST: Duration = Duration::from_mins(1);
 /// Longest wait between two attempts.
-pub const RETRY_LONGEST: Duration = Duration::from_secs(4 * 3600);
+pub const RETRY_LONGEST: Duration = Duration::from_hours(4);
 
 /// How long to wait after the `tries`-th failed attempt (1 = first): doubled each time from one minute to four hours,
 /// with up to a quarter of jitter taken off by `chance` (any random number).
 pub fn retry_wait(tries: u32, chance: u64) -> Duration {
     let factor = 1_u32.checked_shl(tries.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
     let full = RETRY_FIRST.saturating_mul(factor).min(RETRY_LONGEST);
-    let jitter = full.as_millis() as u64 / 4;
-    full - Duration::from_millis(if jitter == 0 { 0 } else { chance % jitter })
+    let jitter = u64::try_from((full / 4).as_millis()).unwrap_or(u64::MAX).max(1);
+    full.saturating_sub(Duration::from_millis(chance % jitter))
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn answers_lead_to_the_right_state() {
         let t0 = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let five_days = Duration::from_secs(5 * 86400);
+        let five_days = Duration::from_hours(5 * 24);
         let late = t0 + five_days;
         let text = String::new;
         for (answer, now, state) in [

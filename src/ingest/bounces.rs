@@ -24,7 +24,7 @@ impl Incoming {
             return Ok("taken".into());
         };
         let key = LedgerKey { batch: BatchKey { post: verp.post, number: verp.batch }, index: verp.index };
-        let known = self.services.store.amend_recipient(key, RecipientState::Bounced, self.services.now(), failure.to_owned()).await?;
+        let known = self.services.store.amend_recipient(key, RecipientState::Bounced, self.services.now(), failure.clone()).await?;
         Ok(if known { "noted".into() } else { "taken".into() })
     }
 }

@@ -240,6 +240,7 @@ impl Incoming {
     }
 
     /// `L-liaison@` and `liaison@`.
+    #[allow(clippy::unused_async)] // Waits for the store like its neighbours.
     async fn liaison(&self, group: Option<&Arc<Group>>) -> Result<String, Refusal> {
         let _ = group;
         Err(Refusal::Internal("liaison statements".into()))

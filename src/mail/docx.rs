@@ -263,7 +263,6 @@ impl Walk {
                 let continues = attribute(element, "val").is_none_or(|value| value == "continue");
                 self.with_table(|table| table.cell.continues = continues);
             }
-            (Some(_), _) => {}
             (None, "tab" | "ptab") => self.push("\t"),
             (None, "br" | "cr") => self.push("\n"),
             (None, "noBreakHyphen") => self.push("-"),

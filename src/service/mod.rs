@@ -145,14 +145,14 @@ impl Services {
     /// # Errors
     /// When groups or secret cannot be read or written.
     pub async fn new(store: Arc<dyn Store>, config: Arc<Config>, texts: Arc<Texts>, clock: Clock) -> Result<Self, Failure> {
-        let secret = match store.setting(SECRET).await?.and_then(|secret| <[u8; SECRET_OCTETS]>::try_from(secret).ok()) {
-            Some(secret) => secret,
-            None => {
-                let mut secret = [0; SECRET_OCTETS];
-                getrandom::fill(&mut secret).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;
-                store.put_setting(SECRET, secret.to_vec()).await?;
-                secret
-            }
+        let kept = store.setting(SECRET).await?.and_then(|secret| <[u8; SECRET_OCTETS]>::try_from(secret).ok());
+        let secret = if let Some(secret) = kept {
+            secret
+        } else {
+            let mut secret = [0; SECRET_OCTETS];
+            getrandom::fill(&mut secret).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;
+            store.put_setting(SECRET, secret.to_vec()).await?;
+            secret
         };
         let site = compose::Service { domain: config.service.domain.clone(), base_url: config.service.base_url.clone() };
         let services = Self { keys: Keys::new(&secret), store, config, texts, clock, site, groups: RwLock::default() };

@@ -6,7 +6,7 @@ use super::support::daemon::{Daemon, Setup, wait_for};
 const REQUEST: &str = "sg12rg-amr-request@lists.example.org";
 
 fn answers(daemon: &Daemon, to: &str) -> Vec<String> {
-    let marker = format!("To: ");
+    let marker = "To: ".to_string();
     daemon
         .outbox()
         .into_iter()

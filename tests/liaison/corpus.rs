@@ -163,8 +163,13 @@ fn list(found: Option<&Vec<Destination>>) -> String {
 /// What was read, field by field.
 pub fn shown(reading: &Reading) -> Vec<(&'static str, String)> {
     let text = |value: Option<String>| value.unwrap_or_else(|| "?".into());
-    let approval =
-        reading.approval.as_ref().map(|f| format!("{:?} {:?}", f.value.level.map(|l| l.as_str()), f.value.date.map(|d| d.to_string())));
+    let approval = reading.approval.as_ref().map(|f| {
+        format!(
+            "{:?} {:?}",
+            f.value.level.map(enlace::domain::liaison::statement::ApprovalLevel::as_str),
+            f.value.date.map(|d| d.to_string())
+        )
+    });
     let prepared = reading.prepared.as_ref().map(|f| match &f.value {
         Prepared::Meeting { place, start, end } => format!("{place} {}/{}", start.unwrap(), end.unwrap()),
         other => format!("{other:?}"),
@@ -262,8 +267,11 @@ fn two_documents_are_two_editions_of_one_statement() {
     assert_eq!(reading.doubts, []);
 }
 
+/// What was changed, the rows of the changed header (label, cells), and what it has to be read as.
+type Mutation = (String, Vec<(String, Vec<String>)>, Vec<(&'static str, String)>);
+
 /// Small changes of a header, as people and programs make them.
-fn mutations(labels: &Labels) -> Vec<(String, Vec<(String, Vec<String>)>, Vec<(&'static str, String)>)> {
+fn mutations(labels: &Labels) -> Vec<Mutation> {
     let names = [
         (Field::Source, "source"),
         (Field::Action, "action"),
@@ -284,8 +292,7 @@ fn mutations(labels: &Labels) -> Vec<(String, Vec<(String, Vec<String>)>, Vec<(&
             let mut dropped = rows.clone();
             dropped.remove(at);
             let mut wanted = expected(tag);
-            let missing = if name == "comment" { "?" } else { "?" };
-            wanted.iter_mut().filter(|(n, _)| *n == name).for_each(|(_, value)| *value = missing.into());
+            wanted.iter_mut().filter(|(n, _)| *n == name).for_each(|(_, value)| *value = "?".into());
             out.push((format!("{tag}: {name} dropped"), dropped, wanted));
             let mut swapped = rows.clone();
             let other = (at + 1) % rows.len();

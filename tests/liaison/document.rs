@@ -75,9 +75,3 @@ pub fn docx(body: &str) -> Vec<u8> {
         ("word/styles.xml", b"<w:styles/>"),
     ])
 }
-
-/// A document with a header table of these rows.
-pub fn docx_of_rows(rows: &[Vec<&str>]) -> Vec<u8> {
-    let rows: Vec<String> = rows.iter().map(|cells| row(cells)).collect();
-    docx(&(table(&rows) + &paragraph("Text of the statement.")))
-}

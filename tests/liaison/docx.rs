@@ -1,5 +1,6 @@
 //! What Word writes is read, what an attacker writes is refused in bounded time.
 
+use std::fmt::Write as _;
 use std::io::{Cursor, Write};
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ fn a_table_as_large_as_the_member_may_be_is_cut_and_not_kept_whole() {
     let mut seed = 1u64;
     while noise.len() < 11 * 1024 * 1024 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        noise.push_str(&format!("{:016x}", seed));
+        let _ = write!(noise, "{seed:016x}");
     }
     let head = enlace::mail::docx::head(&docx(&(table(&[row(&["Title:", "x"])]) + &paragraph(&noise)))).unwrap();
     assert!(head.cut && head.rows.len() == 1 && head.text.len() <= 64 * 1024);

@@ -48,7 +48,7 @@ async fn child() {
             }
         });
     }
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 async fn work(store: &dyn Store, id: PostId) {
@@ -62,7 +62,7 @@ async fn work(store: &dyn Store, id: PostId) {
     store.add_batch(key, (0..RECIPIENTS.into()).map(|n| recipient(n, RecipientState::Planned)).collect()).await.unwrap();
     store.finish_plan(id, 1, t0()).await.unwrap();
     say(&format!("planned {id}"));
-    let Claimed::Started(claim) = store.claim_batch(key, t0(), Duration::from_secs(60)).await.unwrap() else { panic!("not given out") };
+    let Claimed::Started(claim) = store.claim_batch(key, t0(), Duration::from_mins(1)).await.unwrap() else { panic!("not given out") };
     for index in 0..RECIPIENTS {
         store.record_outcomes(key, claim.holder, vec![outcome(index, RecipientState::Sent)]).await.unwrap();
         say(&format!("noted {id} {index}"));

@@ -68,9 +68,9 @@ async fn a_cut_or_missing_file_is_told() {
         drop(store);
         let path = factory.path().join(what);
         if path.is_dir() {
-            fs::remove_dir_all(&path).unwrap()
+            fs::remove_dir_all(&path).unwrap();
         } else {
-            fs::write(&path, b"").unwrap()
+            fs::write(&path, b"").unwrap();
         }
         let error = open(factory.path(), options()).err().unwrap();
         assert!(error.to_string().contains(factory.path().to_str().unwrap()), "{what}: {error}");
@@ -114,7 +114,7 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
         let target = to.join(entry.file_name());
-        if entry.path().is_dir() { copy_folder(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+        if entry.path().is_dir() { copy_folder(&entry.path(), &target) } else { fs::copy(entry.path(), target).map(|_| ()).unwrap() }
     }
 }
 

@@ -79,7 +79,7 @@ pub fn group(name: &str) -> Group {
         secretariat: Vec::new(),
         contact: None,
         supporting_members: vec!["Mexico".into()],
-        grace: std::time::Duration::from_secs(600),
+        grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
         retired: false,

@@ -99,16 +99,16 @@ fn labelled(text: &str, labels: &Labels, out: &mut Vec<Piece>) {
 /// A label with its colon, or one that a number or an address follows.
 fn label_at(text: &str, labels: &Labels) -> Option<(ContactLabel, usize)> {
     let colon = text.char_indices().take(30).find(|(_, c)| is_colon(*c));
-    if let Some((at, c)) = colon {
-        if let Some(label) = labels.contact_label(&text[..at]) {
-            return Some((label, at + c.len_utf8()));
-        }
+    if let Some((at, c)) = colon
+        && let Some(label) = labels.contact_label(&text[..at])
+    {
+        return Some((label, at + c.len_utf8()));
     }
     let number = text.char_indices().take(30).find(|(_, c)| c.is_ascii_digit() || *c == '+' || *c == '(').map(|(at, _)| at);
-    if let Some(at) = number.filter(|at| *at > 0) {
-        if let Some(label) = labels.contact_label(&text[..at]).filter(|label| *label != ContactLabel::Email) {
-            return Some((label, at));
-        }
+    if let Some(at) = number.filter(|at| *at > 0)
+        && let Some(label) = labels.contact_label(&text[..at]).filter(|label| *label != ContactLabel::Email)
+    {
+        return Some((label, at));
     }
     let space = text.find(' ')?;
     let address_follows = text[space..].split_whitespace().next().is_some_and(|word| word.contains('@'));

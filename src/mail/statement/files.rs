@@ -38,8 +38,8 @@ pub fn symbol(name: &str) -> Option<Symbol> {
 
 /// Can its header table be read: is it a Word document by name or type?
 pub fn is_docx(name: &str, media_type: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.ends_with(".docx") || lower.ends_with(".docm") || media_type.contains("wordprocessingml")
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["docx", "docm"].iter().any(|word| extension.eq_ignore_ascii_case(word)) || media_type.contains("wordprocessingml")
 }
 
 /// Is it a PDF by name or type?

@@ -95,12 +95,11 @@ fn is_strong(field: Field) -> bool {
 fn split_label<'a>(line: &'a str, labels: &Labels) -> Option<(Field, Vec<Language>, &'a str)> {
     let line = line.trim_matches(|c: char| c.is_whitespace() || is_invisible(c) || matches!(c, '*' | '|' | '\u{2022}'));
     let colon = line.char_indices().take(LABEL_CHARACTERS).find(|(_, c)| is_colon(*c));
-    if let Some((at, c)) = colon {
-        if let Some((field, languages)) = labels.field(&line[..at]) {
-            let value =
-                line[at + c.len_utf8()..].trim_start_matches(|c: char| c.is_whitespace() || c == '*' || c == '|' || is_invisible(c));
-            return Some((field, languages.to_vec(), value));
-        }
+    if let Some((at, c)) = colon
+        && let Some((field, languages)) = labels.field(&line[..at])
+    {
+        let value = line[at + c.len_utf8()..].trim_start_matches(|c: char| c.is_whitespace() || c == '*' || c == '|' || is_invisible(c));
+        return Some((field, languages.to_vec(), value));
     }
     let gap = line.find('\t').or_else(|| line.find("  "))?;
     let (field, languages) = labels.field(&line[..gap]).filter(|(field, _)| is_strong(*field))?;
@@ -120,9 +119,8 @@ fn is_heading(line: &str, labels: &Labels) -> bool {
 pub fn sections(text: &str, labels: &Labels, least: usize) -> Vec<Section> {
     let lines: Vec<&str> = text.lines().take(LINES).collect();
     let mut out = Vec::new();
-    let mut at = match find_block(&lines, 0, labels, least, None) {
-        Some(start) => start,
-        None => return vec![Section { sheet: Sheet::default(), text: text.trim().to_owned() }],
+    let Some(mut at) = find_block(&lines, 0, labels, least, None) else {
+        return vec![Section { sheet: Sheet::default(), text: text.trim().to_owned() }];
     };
     loop {
         let (sheet, end) = read_block(&lines, at, labels);
@@ -204,11 +202,11 @@ fn read_block(lines: &[&str], at: usize, labels: &Labels) -> (Sheet, usize) {
 }
 
 fn continue_row(sheet: &mut Sheet, line: &str) {
-    if let Some(cell) = sheet.rows.last_mut().and_then(|row| row.cells.last_mut()) {
-        if cell.len() < 16 * 1024 {
-            cell.push('\n');
-            cell.push_str(line.trim());
-        }
+    if let Some(cell) = sheet.rows.last_mut().and_then(|row| row.cells.last_mut())
+        && cell.len() < 16 * 1024
+    {
+        cell.push('\n');
+        cell.push_str(line.trim());
     }
 }
 

@@ -96,10 +96,10 @@ fn continued(previous: &str, name: &str) -> String {
 
 /// A purpose in brackets at the end: "TSAG (for action)".
 fn trailing_purpose(piece: &str, labels: &Labels) -> (String, Option<Purpose>) {
-    if let Some((name, inner)) = piece.strip_suffix([')', '）', ']']).and_then(|p| p.rsplit_once(['(', '（', '['])) {
-        if let Some(purpose) = purpose(inner, labels) {
-            return (name.trim().to_owned(), Some(purpose));
-        }
+    if let Some((name, inner)) = piece.strip_suffix([')', '）', ']']).and_then(|p| p.rsplit_once(['(', '（', '[']))
+        && let Some(purpose) = purpose(inner, labels)
+    {
+        return (name.trim().to_owned(), Some(purpose));
     }
     (piece.to_owned(), None)
 }
@@ -223,7 +223,7 @@ pub fn prepared(value: &str, labels: &Labels) -> Option<Prepared> {
 pub fn symbol(text: &str) -> Option<Symbol> {
     let text = plain(text).to_uppercase();
     let parts: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '!' | '.' | '/'))).collect();
-    let joined: Vec<String> = parts.windows(2).map(|pair| pair.concat()).collect();
+    let joined: Vec<String> = parts.windows(2).map(<[&str]>::concat).collect();
     parts.iter().copied().chain(joined.iter().map(String::as_str)).find_map(symbol_of_word)
 }
 

@@ -30,10 +30,10 @@ fn plan_row(rows: &impl Rows, id: PostId) -> Result<Option<PlanRow>> {
 
 impl Writer<'_> {
     /// Notes attempts in an open batch: in memory and in the log.
-    fn note_open(&mut self, key: BatchKey, noted: Vec<Noted>) -> Result<()> {
+    fn note_open(&mut self, key: BatchKey, noted: &[Noted]) -> Result<()> {
         let logged = record::encode(&noted)?;
         let Some(sheet) = load_sheet(self, key)? else { return Err(no_batch(key)) };
-        for one in &noted {
+        for one in noted {
             sheet.note(one);
         }
         let after = sheet.counts();
@@ -57,17 +57,14 @@ impl Writer<'_> {
         let before = row.counts;
         row.counts = sheet.counts();
         self.changes.put_batch(&keys::batch(key), &record::encode(&row)?)?;
-        let plan = match self.ledger.posts.get_mut(&key.post) {
-            Some(open) => {
-                shift(&mut open.counts, &before, &row.counts);
-                shift(&mut open.folded, &before, &row.counts);
-                PlanRow { batches: open.batch_count, counts: open.folded }
-            }
-            None => {
-                let mut plan = plan_row(&self.changes, key.post)?.unwrap_or_default();
-                shift(&mut plan.counts, &before, &row.counts);
-                plan
-            }
+        let plan = if let Some(open) = self.ledger.posts.get_mut(&key.post) {
+            shift(&mut open.counts, &before, &row.counts);
+            shift(&mut open.folded, &before, &row.counts);
+            PlanRow { batches: open.batch_count, counts: open.folded }
+        } else {
+            let mut plan = plan_row(&self.changes, key.post)?.unwrap_or_default();
+            shift(&mut plan.counts, &before, &row.counts);
+            plan
         };
         self.changes.put(&keys::plan(key.post), &record::encode(&plan)?)?;
         shift(&mut self.ledger.total, &before, &row.counts);
@@ -77,7 +74,7 @@ impl Writer<'_> {
     }
 
     /// Notes attempts; `false` if one of the recipients is not there, and then none is noted.
-    fn note(&mut self, key: BatchKey, noted: Vec<Noted>) -> Result<bool> {
+    fn note(&mut self, key: BatchKey, noted: &[Noted]) -> Result<bool> {
         let fits = |length: usize| noted.iter().all(|one| usize::from(one.index) < length);
         if let Some(sheet) = load_sheet(self, key)? {
             if !fits(sheet.len()) {
@@ -90,7 +87,7 @@ impl Writer<'_> {
         if !fits(considered) {
             return Ok(false);
         }
-        self.note_finished(key, row, &noted).map(|()| true)
+        self.note_finished(key, row, noted).map(|()| true)
     }
 
     /// Makes the slices of a plan rows, and the post planned.
@@ -228,7 +225,7 @@ impl Writer<'_> {
                 reply: text.to_owned(),
                 decided: true,
             });
-            self.note_open(key, noted.collect())?;
+            self.note_open(key, &noted.collect::<Vec<_>>())?;
             close(self, key)?;
         }
         self.ring = true;
@@ -360,7 +357,7 @@ impl Batches for SledStore {
             return Ok(());
         }
         let noted: Vec<Noted> = outcomes.into_iter().map(noted).collect();
-        self.change(move |w| if w.note(key, noted)? { Ok(()) } else { Err(no_batch(key)) }).await
+        self.change(move |w| if w.note(key, &noted)? { Ok(()) } else { Err(no_batch(key)) }).await
     }
 
     async fn settle_batch(&self, key: BatchKey, holder: u64, next_due: DateTime<Utc>) -> Result<()> {
@@ -371,7 +368,7 @@ impl Batches for SledStore {
         cause_of(state)?;
         let noted = Noted { index: key.index, at: record::nanoseconds(at), state, reply: text, decided: true };
         self.change(move |w| {
-            let found = w.note(key.batch, vec![noted])?;
+            let found = w.note(key.batch, &[noted])?;
             let is_idle = w.ledger.batch(key.batch).is_some_and(|batch| batch.counts.open() == 0 && batch.claim.is_none());
             if is_idle {
                 close(w, key.batch)?;

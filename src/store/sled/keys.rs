@@ -216,7 +216,7 @@ pub(super) fn last_number(key: &[u8]) -> u64 {
 
 /// Milliseconds since 1970, rounded up, so that what is due then is due.
 pub(super) fn milliseconds(at: DateTime<Utc>) -> i64 {
-    at.timestamp_millis().saturating_add(i64::from(at.timestamp_subsec_nanos() % 1_000_000 != 0))
+    at.timestamp_millis().saturating_add(i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1_000_000)))
 }
 
 /// Keeps the order of negative numbers as bytes.

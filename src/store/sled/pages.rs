@@ -17,6 +17,9 @@ pub(super) struct Pages(pub(super) u8);
 
 type Leaf = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// Who takes the records of a scan, key and value, until it says `false`.
+pub(super) type Take<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<bool>;
+
 fn pack(leaf: &Leaf) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(LEAF_OCTETS);
     for (key, value) in leaf {
@@ -82,13 +85,7 @@ impl Pages {
     }
 
     /// Gives each record behind `after` (from the first, if none) whose key starts with `prefix` to `take`, in order, until it says `false`.
-    pub(super) fn scan(
-        self,
-        rows: &impl Rows,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        take: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    pub(super) fn scan(self, rows: &impl Rows, prefix: &[u8], after: Option<&[u8]>, take: Take<'_>) -> Result<()> {
         let from = after.unwrap_or(prefix);
         let mut next = match rows.at_or_before(&[self.0], &self.row_key(from))? {
             Some(row) => Some(row),

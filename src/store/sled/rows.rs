@@ -109,11 +109,14 @@ fn successor(prefix: &[u8]) -> Vec<u8> {
     vec![u8::MAX; 64]
 }
 
+/// A key and what was staged for it before: nothing, its removal, or a row.
+type Undo = (Vec<u8>, Option<Option<Vec<u8>>>);
+
 /// Changes of one group commit, read over the rows on disk.
 pub(super) struct Changes<'a> {
     rows: Reader<'a>,
     staged: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<Undo>,
     outcomes: Vec<(Vec<u8>, Vec<u8>)>,
     outcomes_before: usize,
     folded: bool,
@@ -223,8 +226,8 @@ impl Rows for Changes<'_> {
 
     fn behind(&self, prefix: &[u8], key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let staged = self.staged.range::<[u8], _>((Bound::Excluded(key), Bound::Unbounded));
-        let staged = staged.take_while(|(key, _)| key.starts_with(prefix));
-        let staged = staged.filter_map(|(key, value)| value.as_ref().map(|value| (key, value))).next();
+        let mut staged = staged.take_while(|(key, _)| key.starts_with(prefix));
+        let staged = staged.find_map(|(key, value)| value.as_ref().map(|value| (key, value)));
         for row in self.rows.tree.range::<&[u8], _>((Bound::Excluded(key), Bound::Unbounded)) {
             let (on_disk, value) = row.map_err(|e| sled_error(&e))?;
             if !on_disk.starts_with(prefix) || staged.is_some_and(|(key, _)| key.as_slice() <= &on_disk[..]) {

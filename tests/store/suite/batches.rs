@@ -11,7 +11,7 @@ use super::Factory;
 use crate::samples::{keep, outcome, planned, recipient, seconds, t0};
 use RecipientState::{Bounced, Deferred, Failed, Planned, Sent, Suppressed};
 
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 fn key(post: PostId, number: u32) -> BatchKey {
     BatchKey { post, number }

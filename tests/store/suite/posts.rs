@@ -12,7 +12,7 @@ pub async fn a_body_comes_back_byte_for_byte(factory: &dyn Factory) {
     let store = factory.open().await;
     let mut bodies = Vec::new();
     for octets in [0_usize, 1, 1000, 65_536, 65_537, 3_000_000] {
-        let bytes = Bytes::from((0..octets).map(|i| (i * 7 % 253) as u8).collect::<Vec<_>>());
+        let bytes = Bytes::from((0..octets).map(|i| u8::try_from(i * 7 % 253).unwrap()).collect::<Vec<_>>());
         let body = store.put_body(BodySource::Bytes(bytes.clone())).await.unwrap();
         assert_eq!(body.octets, octets as u64);
         assert_eq!(store.body(&body).await.unwrap(), bytes);
