@@ -7,7 +7,9 @@
 
 pub mod bell;
 pub mod body;
+mod lock;
 pub mod record;
+mod sheet;
 pub mod sled;
 
 use std::path::PathBuf;

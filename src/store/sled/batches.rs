@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::ledger::{BatchRow, Noted, OpenBatch, OpenPost, PlanRow, Sheet, Slice, close, fold, load_sheet, no_batch, put_down, shift};
+use super::ledger::{BatchRow, Noted, OpenBatch, OpenPost, PlanRow, Slice, close, fold, load, load_sheet, no_batch, put_down, shift};
 use super::posts::post;
 use super::rows::{Reader, Rows};
 use super::writer::Writer;
@@ -47,7 +47,7 @@ impl Writer<'_> {
 
     /// Notes attempts in a finished batch: a row for each recipient they changed, and the counts.
     fn note_finished(&mut self, key: BatchKey, mut row: BatchRow, noted: &[Noted]) -> Result<()> {
-        let (_, mut sheet) = Sheet::load(&self.changes, key, &row)?;
+        let (_, mut sheet) = load(&self.changes, key, &row)?;
         for one in noted {
             sheet.note(one);
         }
@@ -163,7 +163,7 @@ impl Writer<'_> {
             return Ok(Claimed::Finished);
         }
         let (row, tries) = (batch.row.clone(), batch.tries);
-        let (plan, sheet) = Sheet::load(&self.changes, key, &row)?;
+        let (plan, sheet) = load(&self.changes, key, &row)?;
         let Some(batch) = self.ledger.batch(key) else { return Ok(Claimed::Finished) };
         let recipients = batch.sheet.get_or_insert(sheet).records(plan);
         let post = self.cached_post(key.post)?;
@@ -260,7 +260,7 @@ fn records(reader: Reader<'_>, shared: &Shared, key: BatchKey) -> Result<Vec<Rec
             None => return Ok(Vec::new()),
         },
     };
-    let (plan, on_disk) = Sheet::load(&reader, key, &row)?;
+    let (plan, on_disk) = load(&reader, key, &row)?;
     Ok(sheet.unwrap_or(on_disk).records(plan))
 }
 

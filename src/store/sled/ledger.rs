@@ -14,9 +14,10 @@ use super::rows::{Reader, Rows};
 use super::writer::Writer;
 use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
-use crate::domain::ledger::{Counts, PlannedRecipient, REPLY_OCTETS, RecipientState};
-use crate::domain::post::{BodyRef, Post, PostKind, PostState};
-use crate::store::{ATTEMPTS_KEPT, Attempt, BatchKey, RecipientRecord, Result, StoreError, record};
+use crate::domain::ledger::{Counts, PlannedRecipient};
+use crate::domain::post::{BodyRef, Post, PostState};
+pub(super) use crate::store::sheet::{Noted, Sheet, is_halted, shift, urgency};
+use crate::store::{BatchKey, Result, StoreError, record};
 
 /// Row of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,137 +43,23 @@ pub(super) struct PlanRow {
     pub(super) counts: Counts,
 }
 
-/// One attempt, as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredAttempt {
-    at: i64,
-    state: RecipientState,
-    reply: String,
-}
-
-/// What came of an attempt, as logged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Noted {
-    pub(super) index: u16,
-    pub(super) at: i64,
-    pub(super) state: RecipientState,
-    pub(super) reply: String,
-    /// Set by a decision, not by an answer: wins over any state.
-    pub(super) decided: bool,
-}
-
-/// States and attempts of a batch's recipients.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sheet {
-    states: Vec<RecipientState>,
-    attempts: BTreeMap<u16, Vec<StoredAttempt>>,
-}
-
-/// Row of an amended recipient of a finished batch.
-pub(super) type Amendment = (RecipientState, Vec<StoredAttempt>);
-
-impl Sheet {
-    /// The plan of a batch and its sheet as they are on disk.
-    pub(super) fn load(rows: &impl Rows, key: BatchKey, row: &BatchRow) -> Result<(Vec<PlannedRecipient>, Self)> {
-        let what = || format!("batch {} of post {}", key.number, key.post);
-        let plan: Vec<PlannedRecipient> = record::decode(&what(), &rows.bodies().read(&row.plan)?)?;
-        let mut sheet = match &row.sheet {
-            Some(place) => record::decode(&what(), &rows.bodies().read(place)?)?,
-            None => Self { states: plan.iter().map(|recipient| recipient.state).collect(), attempts: BTreeMap::new() },
-        };
-        let prefix = keys::amendments(key);
-        let mut at = prefix.clone();
-        while let Some((found, _)) = rows.behind(&prefix, &at)? {
-            let index = found.last_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes));
-            let value = rows.get(&found)?.unwrap_or_default();
-            let (state, attempts): Amendment = record::decode("an amended recipient", &value)?;
-            if let Some(place) = sheet.states.get_mut(usize::from(index)) {
-                *place = state;
-                sheet.attempts.insert(index, attempts);
-            }
-            at = found;
-        }
-        if sheet.states.len() == plan.len() {
-            Ok((plan, sheet))
-        } else {
-            Err(record::damaged(&what(), "plan and outcomes differ in length"))
-        }
+/// The plan of a batch and its sheet as they are on disk.
+pub(super) fn load(rows: &impl Rows, key: BatchKey, row: &BatchRow) -> Result<(Vec<PlannedRecipient>, Sheet)> {
+    let what = || format!("batch {} of post {}", key.number, key.post);
+    let plan: Vec<PlannedRecipient> = record::decode(&what(), &rows.bodies().read(&row.plan)?)?;
+    let mut sheet = match &row.sheet {
+        Some(place) => record::decode(&what(), &rows.bodies().read(place)?)?,
+        None => Sheet::new(&plan),
+    };
+    let prefix = keys::amendments(key);
+    let mut at = prefix.clone();
+    while let Some((found, _)) = rows.behind(&prefix, &at)? {
+        let index = found.last_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+        let value = rows.get(&found)?.unwrap_or_default();
+        sheet.amend(index, record::decode("an amended recipient", &value)?);
+        at = found;
     }
-
-    /// Notes an attempt; gives back the state before and after it, or `None` if there is no such recipient.
-    ///
-    /// An answer never reopens what is final: only a copy that did go out changes it, unless it has come back already.
-    pub(super) fn note(&mut self, noted: &Noted) -> Option<(RecipientState, RecipientState)> {
-        let state = self.states.get_mut(usize::from(noted.index))?;
-        let before = *state;
-        let late_copy = noted.state == RecipientState::Sent && before != RecipientState::Bounced;
-        if noted.decided || !before.is_final() || late_copy {
-            *state = noted.state;
-        }
-        let attempts = self.attempts.entry(noted.index).or_default();
-        attempts.push(StoredAttempt { at: noted.at, state: noted.state, reply: one_line(&noted.reply) });
-        if attempts.len() > ATTEMPTS_KEPT {
-            attempts.remove(1);
-        }
-        Some((before, *state))
-    }
-
-    /// How many recipients it has.
-    pub(super) fn len(&self) -> usize {
-        self.states.len()
-    }
-
-    /// Indexes of those for whom something is still to be done.
-    pub(super) fn open(&self) -> Vec<u16> {
-        let states = self.states.iter().zip(0_u16..);
-        states.filter(|(state, _)| !state.is_final()).map(|(_, index)| index).collect()
-    }
-
-    /// How many are in each state.
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for state in &self.states {
-            *counts.of(*state) += 1;
-        }
-        counts
-    }
-
-    /// The row for one recipient.
-    pub(super) fn amendment(&self, index: u16) -> Amendment {
-        let state = self.states.get(usize::from(index)).copied().unwrap_or(RecipientState::Planned);
-        (state, self.attempts.get(&index).cloned().unwrap_or_default())
-    }
-
-    /// Plan and sheet as the trait shows them.
-    pub(super) fn records(&self, plan: Vec<PlannedRecipient>) -> Vec<RecipientRecord> {
-        let with_states = plan.into_iter().zip(&self.states).zip(0_u16..);
-        with_states
-            .map(|((planned, state), index)| {
-                let attempts = self.attempts.get(&index).map_or(&[][..], Vec::as_slice).iter();
-                let attempts =
-                    attempts.map(|attempt| Attempt { at: record::instant(attempt.at), state: attempt.state, reply: attempt.reply.clone() });
-                RecipientRecord { planned, state: *state, attempts: attempts.collect() }
-            })
-            .collect()
-    }
-}
-
-/// At most [`REPLY_OCTETS`], cut between characters, without line ends.
-fn one_line(text: &str) -> String {
-    let mut end = text.len().min(REPLY_OCTETS);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].replace(['\r', '\n'], " ")
-}
-
-/// `counts` with what changed between `before` and `after`.
-pub(super) fn shift(counts: &mut Counts, before: &Counts, after: &Counts) {
-    for state in RecipientState::ALL {
-        let (mut before, mut after) = (*before, *after);
-        let counter = counts.of(state);
-        *counter = (*counter + *after.of(state)).saturating_sub(*before.of(state));
-    }
+    if sheet.len() == plan.len() { Ok((plan, sheet)) } else { Err(record::damaged(&what(), "plan and outcomes differ in length")) }
 }
 
 /// A batch with somebody open in it.
@@ -226,19 +113,6 @@ impl OpenPost {
 
 fn nameless() -> GroupCode {
     "NONE".parse().unwrap_or_else(|_| unreachable!("NONE is a group code"))
-}
-
-/// May batches of a post in this state not be claimed?
-pub(super) fn is_halted(state: &PostState) -> bool {
-    !matches!(state, PostState::Planned | PostState::Done)
-}
-
-fn urgency(kind: PostKind) -> u8 {
-    match kind {
-        PostKind::Robot => 0,
-        PostKind::Announcement | PostKind::Meeting | PostKind::Liaison | PostKind::Owner => 1,
-        PostKind::Discussion | PostKind::Digest => 2,
-    }
 }
 
 /// A slice of a plan that is not finished.
@@ -320,7 +194,7 @@ impl Ledger {
             }
             let mut batch = OpenBatch::from(row);
             if let Some(noted) = pending.get(&key) {
-                let mut sheet = Sheet::load(&reader, key, &batch.row)?.1;
+                let mut sheet = load(&reader, key, &batch.row)?.1;
                 for one in noted {
                     sheet.note(one);
                 }
@@ -423,7 +297,7 @@ pub(super) fn load_sheet<'l>(w: &'l mut Writer<'_>, key: BatchKey) -> Result<Opt
     let Some(batch) = w.ledger.batch(key) else { return Ok(None) };
     if batch.sheet.is_none() {
         let row = batch.row.clone();
-        let (_, sheet) = Sheet::load(&w.changes, key, &row)?;
+        let (_, sheet) = load(&w.changes, key, &row)?;
         if let Some(batch) = w.ledger.batch(key) {
             batch.sheet = Some(sheet);
         }

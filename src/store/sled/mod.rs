@@ -24,7 +24,7 @@ mod space;
 mod subscriptions;
 mod writer;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -44,7 +44,8 @@ use self::rows::Reader;
 use self::space::Disk;
 use self::writer::Writer;
 use super::bell::Bell;
-use super::body::{Bodies, io_error, make_folder, open_file};
+use super::body::{Bodies, io_error, make_folder};
+use super::lock::take_lock;
 use super::{Result, Store, StoreError, record};
 
 /// How the embedded store is run.
@@ -137,19 +138,6 @@ impl Shared {
 
     fn unlock(&self) {
         let _ = self.lock_file.unlock();
-    }
-}
-
-fn take_lock(root: &Path) -> Result<File> {
-    let path = root.join("store.lock");
-    let file = if path.exists() { open_file(&path, false)? } else { open_file(&path, true)? };
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
-            "the data folder {} is in use by another process; stop the daemon, or hand it the command through its control socket",
-            root.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(io_error("locking", &path, &e)),
     }
 }
 
