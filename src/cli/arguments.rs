@@ -95,7 +95,7 @@ pub struct Change {
 pub enum Group {
     /// Add and change groups as the file says; prints what changes. Running it again changes nothing.
     Apply {
-        /// A TOML file with [[group]] tables; `-` is standard input.
+        /// A TOML file with `[[group]]` tables; `-` is standard input.
         file: PathBuf,
         /// Whether to change anything.
         #[command(flatten)]
@@ -319,7 +319,7 @@ pub enum Hold {
 pub enum Meeting {
     /// Add and change meetings as the file says; notices follow by themselves. Running it again changes nothing.
     Apply {
-        /// A TOML file with [[meeting]] tables; `-` is standard input.
+        /// A TOML file with `[[meeting]]` tables; `-` is standard input.
         file: PathBuf,
         /// Whether to change anything.
         #[command(flatten)]

@@ -12,6 +12,7 @@ use super::{Incoming, Refusal};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::group::Group;
+use crate::domain::id::PostId;
 use crate::domain::language::Language;
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::Delivery;
@@ -103,7 +104,8 @@ impl Incoming {
             }),
             None => Value::Null,
         };
-        self.mail(group, person, template, json!({ "results": results, "settings": settings }), None, Allowance::Answer).await
+        self.mail(group, person, template, json!({ "results": results, "settings": settings }), None, Allowance::Answer).await?;
+        Ok(())
     }
 
     async fn mail(
@@ -114,7 +116,7 @@ impl Incoming {
         context: Value,
         reply_to: Option<String>,
         allowance: Allowance,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<PostId>, Refusal> {
         let mail = RobotMail {
             to: person.address,
             account: Some(&person.account),
@@ -125,8 +127,7 @@ impl Incoming {
             in_reply_to: self.message.message_id.as_deref(),
             allowance,
         };
-        robot::send(&self.services, mail).await?;
-        Ok(())
+        Ok(robot::send(&self.services, mail).await?)
     }
 
     /// Keeps the first wish of an unproved sender and asks whether it was meant.
@@ -134,8 +135,8 @@ impl Incoming {
         let Some((command, wish)) = commands.iter().find_map(|command| wish(command).map(|wish| (command, wish))) else {
             return Err(Reason::new(Rule::Unproved, [person.address.as_str()]).into());
         };
-        let id = subscribe::ask(&self.services, group, person.address, &wish).await?;
-        let token = self.services.keys.address_token(Purpose::Confirm, id.0);
+        let asked = subscribe::ask(&self.services, group, person.address, &wish).await?;
+        let token = self.services.keys.address_token(Purpose::Confirm, asked.id.0);
         let template = match wish {
             Wish::Unsubscribe => "confirm-unsubscription",
             Wish::Subscribe | Wish::Set(_) => "confirm-subscription",
@@ -146,7 +147,12 @@ impl Incoming {
             "link": format!("{}/c/{token}", self.services.site.base_url),
         });
         let reply_to = Some(format!("{}-confirm+{token}", group.list));
-        self.mail(group, person, template, context, reply_to, Allowance::Question).await?;
+        if self.mail(group, person, template, context, reply_to, Allowance::Question).await?.is_none() {
+            subscribe::forget(&self.services, asked).await?;
+            if asked.is_new {
+                return Err(Reason::new(Rule::RateLimited, [person.address.as_str()]).into());
+            }
+        }
         Ok("not proved to come from you: a question was sent to your address, at most one a day".into())
     }
 

@@ -13,7 +13,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::mail::content;
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
-use crate::service::{Actor, moderate, subscribe};
+use crate::service::{Actor, Failure, moderate, subscribe};
 
 /// Octets of a moderator's mail that are read for the reason.
 const REASON_OCTETS: usize = 4_000;
@@ -22,6 +22,14 @@ const REASON_CHARACTERS: usize = 500;
 
 fn invalid() -> Refusal {
     Refusal::Rule(Reason::new(Rule::TokenInvalid, [""; 0]))
+}
+
+/// A token whose matter was settled before is answered for good, not with "try again".
+fn used(failure: Failure) -> Refusal {
+    match failure {
+        Failure::NotFound(_) => invalid(),
+        other => Refusal::from(other),
+    }
 }
 
 impl Incoming {
@@ -51,7 +59,7 @@ impl Incoming {
                 }
                 Confirmed::Refused(reason) => Err(reason.into()),
             },
-            Some((Purpose::Confirm, id)) => Ok(subscribe::confirm(&self.services, RequestId(id)).await?.text()),
+            Some((Purpose::Confirm, id)) => Ok(subscribe::confirm(&self.services, RequestId(id)).await.map_err(used)?.text()),
             _ => Err(invalid()),
         }
     }
@@ -67,10 +75,6 @@ impl Incoming {
         let services = &self.services;
         let actor = Actor { name: format!("holder of a moderation token ({})", self.transaction.reverse_path) };
         let post = PostId(id);
-        let used = |failure| match failure {
-            crate::service::Failure::NotFound(_) => invalid(),
-            other => Refusal::from(other),
-        };
         Ok(match purpose {
             Purpose::Release => format!("released {}", moderate::release(services, &actor, post, false).await.map_err(used)?.id),
             Purpose::Discard => format!("discarded {}", moderate::discard(services, &actor, post, false).await.map_err(used)?.id),
@@ -82,7 +86,7 @@ impl Incoming {
             Purpose::Deny => subscribe::decide(services, &actor, RequestId(id), false).await.map_err(used)?.text(),
             Purpose::Stop => match post::stop(services, post).await {
                 Ok(stopped) => format!("stopped {}", stopped.id),
-                Err(crate::service::Failure::Invalid(text) | crate::service::Failure::NotFound(text)) => {
+                Err(Failure::Invalid(text) | Failure::NotFound(text)) => {
                     return Err(Reason::new(Rule::RejectedByModerator, [text]).into());
                 }
                 Err(other) => return Err(other.into()),

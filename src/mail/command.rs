@@ -2,7 +2,7 @@
 //!
 //! A command may stand in the subject; in the text it is one of the first ten lines that say something. Quoted lines,
 //! greetings and signatures are passed over, so that an answer written above or below a quotation works. Words of other
-//! languages and of Mailman, Sympa and mlmmj are data ([`WORDS`]). What is not understood is reported back, never guessed:
+//! languages and of Mailman, Sympa and mlmmj are data (`WORDS`). What is not understood is reported back, never guessed:
 //! a near miss such as `unsubscibe` is offered, not carried out.
 //! Not here: whether the sender may, and is who he says (`service`).
 

@@ -1,7 +1,7 @@
 //! Subscriptions: taken and left by the person herself, kept by managers, imported and exported.
 //!
 //! A mail command, a one-click link, a page and the command line come here. Whether somebody is who she says is settled before:
-//! [`own`] is for a proved person, [`ask`] keeps the wish of an unproved one until she answers. The gate judges every subscription;
+//! [`own()`] is for a proved person, [`ask`] keeps the wish of an unproved one until she answers. The gate judges every subscription;
 //! what it refuses is listed with its rule and the rest is done. Nothing is deleted: who left is kept as a note, so that no import
 //! brings her back.
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use manage::{Invite, MemberLine, MemberReport, add, remove, set};
 pub use own::{Subscribed, Wish, own, which};
-pub use requests::{OpenRequest, ask, confirm, decide, lapse, requests};
+pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
 pub use roster::{MemberRow, export, import, list};
 pub use settings::{Settings, delivery_text};
 

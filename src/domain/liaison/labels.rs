@@ -1,7 +1,7 @@
 //! The words of statements in every language, as data: labels, months, names of bodies.
 //!
 //! A language's words are one file, `templates/LANG/labels.toml`; a new language needs no code. Matching goes by
-//! [`key`](super::plain::key), which ignores case, accents, kinds of hyphen, spaces, brackets, colons and bidirectional marks, so that
+//! [`key`], which ignores case, accents, kinds of hyphen, spaces, brackets, colons and bidirectional marks, so that
 //! real documents are recognised (ITU-T A.1, TSAG reports; `ITU<U+2011>T`, a no-break space before the colon, `：`).
 //! One surprise: a label may belong to several languages (`Source`, `Contact`); all of them are answered.
 

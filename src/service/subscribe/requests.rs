@@ -44,13 +44,34 @@ pub struct OpenRequest {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn ask(services: &Services, group: &Group, address: &EmailAddress, wish: &Wish) -> Result<RequestId, Failure> {
+pub async fn ask(services: &Services, group: &Group, address: &EmailAddress, wish: &Wish) -> Result<Asked, Failure> {
     let (verb, arguments) = match wish {
         Wish::Subscribe => ("subscribe", Vec::new()),
         Wish::Unsubscribe => ("unsubscribe", Vec::new()),
         Wish::Set(settings) => ("set", settings.to_words().into_iter().map(|(key, value)| format!("{key}={value}")).collect()),
     };
     keep(services, &group.code, address, verb, arguments).await
+}
+
+/// A wish that waits for its author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Under which identifier; the token of the question holds it.
+    pub id: RequestId,
+    /// It did not wait already.
+    pub is_new: bool,
+}
+
+/// Takes back a wish about which no question was sent, so that forged requests do not pile up; one that an earlier
+/// question is about stays.
+///
+/// # Errors
+/// When the store fails.
+pub async fn forget(services: &Services, asked: Asked) -> Result<(), Failure> {
+    if asked.is_new {
+        services.store.take_request(asked.id).await?;
+    }
+    Ok(())
 }
 
 /// Does what was asked for, because its author has said so.
@@ -165,7 +186,7 @@ pub async fn lapse(services: &Services) -> Result<usize, Failure> {
 
 /// Keeps the request and tells the managers, each with reply addresses of her own.
 pub(super) async fn await_approval(services: &Services, group: &Group, address: &EmailAddress, account: &Account) -> Result<(), Failure> {
-    let id = keep(services, &group.code, address, APPROVE, Vec::new()).await?;
+    let id = keep(services, &group.code, address, APPROVE, Vec::new()).await?.id;
     let reply = |purpose| format!("{}-moderate+{}@{}", group.list, services.keys.address_token(purpose, id.0), services.site.domain);
     for (_, manager) in services.members_with_role(&group.code, Role::Manager).await? {
         let context = json!({
@@ -194,20 +215,21 @@ async fn keep(
     address: &EmailAddress,
     verb: &str,
     arguments: Vec<String>,
-) -> Result<RequestId, Failure> {
+) -> Result<Asked, Failure> {
     let at = services.now();
-    // One open request of a kind an address and group: asking again renews it instead of piling up.
+    // Asking again for the same renews the request under its own id: the token of the first question stays good, so that
+    // somebody who asks in another's name cannot make her answer void.
+    let mut asked = Asked { id: RequestId::new(at, services.chance()), is_new: true };
     for request in services.store.requests(Some(group)).await? {
-        if request.address == *address && request.verb == verb {
-            services.store.take_request(request.id).await?;
+        if request.address == *address && request.verb == verb && request.arguments == arguments {
+            asked = Asked { id: request.id, is_new: false };
         }
     }
-    let id = RequestId::new(at, services.chance());
     let patience = TimeDelta::from_std(services.config.retention.requests.0).ok().filter(|days| !days.is_zero());
     let expires = at + patience.unwrap_or(TimeDelta::days(36_500));
-    let request = Request { id, verb: verb.to_owned(), group: group.clone(), address: address.clone(), arguments, at, expires };
+    let request = Request { id: asked.id, verb: verb.to_owned(), group: group.clone(), address: address.clone(), arguments, at, expires };
     services.store.put_request(request).await?;
-    Ok(id)
+    Ok(asked)
 }
 
 /// Takes a request out for the one caller who may answer it.

@@ -162,15 +162,21 @@ async fn an_unproved_wish_waits_for_its_author_and_is_done_once() {
     let trial = Trial::peopled().await;
     let group = trial.services.group(&amr()).unwrap();
     let ana = address("ana@x.test");
-    let subscribe = ask(&trial.services, &group, &ana, &Wish::Subscribe).await.unwrap();
+    let subscribe = ask(&trial.services, &group, &ana, &Wish::Subscribe).await.unwrap().id;
+    let again = ask(&trial.services, &group, &ana, &Wish::Subscribe).await.unwrap();
+    assert_eq!(again, Asked { id: subscribe, is_new: false }, "asking in her name does not make her answer void");
+    forget(&trial.services, again).await.unwrap();
+    let other = ask(&trial.services, &group, &ana, &Wish::Unsubscribe).await.unwrap();
+    forget(&trial.services, other).await.unwrap();
+    assert!(matches!(confirm(&trial.services, other.id).await, Err(Failure::NotFound(_))), "no question went out about it");
     assert_eq!(trial.roster("AMR").await, "");
     assert!(matches!(decide(&trial.services, &operator(), subscribe, true).await, Err(Failure::NotFound(_))), "not a manager's to answer");
     assert_eq!(confirm(&trial.services, subscribe).await.unwrap().key(), "subscribed");
     assert!(matches!(confirm(&trial.services, subscribe).await, Err(Failure::NotFound(_))));
     let wish = Wish::Set(settings(&trial, &[("streams", "announce"), ("delivery", "digest until 2027-01-15")]));
-    let set = ask(&trial.services, &group, &ana, &wish).await.unwrap();
+    let set = ask(&trial.services, &group, &ana, &wish).await.unwrap().id;
     assert_eq!(confirm(&trial.services, set).await.unwrap(), Outcome::Changed(vec!["delivery", "streams"]));
-    let late = ask(&trial.services, &group, &ana, &Wish::Unsubscribe).await.unwrap();
+    let late = ask(&trial.services, &group, &ana, &Wish::Unsubscribe).await.unwrap().id;
     trial.advance_days(15);
     assert!(matches!(confirm(&trial.services, late).await, Err(Failure::NotFound(_))));
 }
