@@ -46,9 +46,11 @@ fn write_web_files(out: &Path) -> io::Result<()> {
         files.push(entry?.path());
     }
     for entry in fs::read_dir(&root)? {
-        let words = entry?.path().join("web/words.toml");
-        if words.exists() {
-            files.push(words);
+        let folder = entry?.path().join("web");
+        if folder.is_dir() {
+            for words in fs::read_dir(folder)? {
+                files.push(words?.path());
+            }
         }
     }
     files.sort();

@@ -298,6 +298,11 @@ fn may_with_role(group: &Group, account: &Account, subscription: Option<&Subscri
     Verdict::Refuse(Reason::new(Rule::MayNotManage, about()))
 }
 
+/// Why the account opens nothing on `today`, if it does not: suspended or expired.
+pub fn why_not_in_force(account: &Account, today: NaiveDate) -> Option<Reason> {
+    not_in_force(account, account.address(), today)
+}
+
 /// Suspended or expired; an account is in force up to and including the day on which it expires.
 fn not_in_force(account: &Account, address: &EmailAddress, today: NaiveDate) -> Option<Reason> {
     if matches!(account.standing, Standing::Suspended { .. }) {

@@ -13,6 +13,7 @@ pub mod post;
 pub mod queue;
 pub mod rights;
 pub mod robot;
+pub mod session;
 pub mod subscribe;
 #[cfg(test)]
 mod trial;

@@ -87,7 +87,7 @@ pub async fn send(services: &Services, mail: RobotMail<'_>) -> Result<Option<Pos
     let domain = &services.site.domain;
     let message_id = format!("{id}.robot@{domain}");
     let letter = Letter {
-        from: Mailbox { name: group_name(mail.group, language), address: mail.group.sub_address("request", domain) },
+        from: Mailbox { name: sender_name(services, &mail, language), address: mail.group.sub_address("request", domain) },
         to: vec![Mailbox { name: mail.account.map(|account| account.name.clone()).unwrap_or_default(), address: mail.to.to_string() }],
         cc: Vec::new(),
         reply_to: Some(Mailbox {
@@ -146,6 +146,13 @@ async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -
         Allowance::Notice => within("robot-notice", NOTICES_A_DAY).await?,
         Allowance::Receipt => true,
     })
+}
+
+/// Mails in the name of the service, whatever group lends its address.
+const OF_THE_SERVICE: [&str; 1] = ["sign-in"];
+
+fn sender_name(services: &Services, mail: &RobotMail<'_>, language: Language) -> String {
+    if OF_THE_SERVICE.contains(&mail.template) { services.config.service.name.clone() } else { group_name(mail.group, language) }
 }
 
 /// The group's name for a reader of `language`.

@@ -4,6 +4,7 @@
 //! sent, because a token may stand in the address (RFC 8058 links). A panic in a page is answered with 500 and logged.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -15,14 +16,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
-use super::{Asked, Site};
+use super::visit::LANGUAGE;
+use super::{Problem, Site, Visit, with_cookie};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// How long a browser remembers the language that was chosen, in seconds.
+const LANGUAGE_SECONDS: i64 = 365 * 86_400;
 
-/// Runs the page, replaces a bare error by a page in the reader's language, and adds the headers.
+/// Finds out who asks, runs the page, replaces a bare error by a page in the reader's language, and adds the headers.
 pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let asked = Asked::of(&parts);
+    let (mut parts, body) = request.into_parts();
+    let visit = Visit::of(&site, &parts).await;
+    parts.extensions.insert(visit.clone());
     let head_only = parts.method == Method::HEAD;
     let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -31,8 +36,9 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
     });
     let status = response.status();
     if (status.is_client_error() || status.is_server_error()) && is_bare(&response) {
+        let problem = response.extensions_mut().remove::<Arc<Problem>>().unwrap_or_else(|| Arc::new(Problem::Status(status)));
         let allow = response.headers().get(axum::http::header::ALLOW).cloned();
-        response = site.problem(status.as_u16(), asked.language(&site, &[]), &asked.path);
+        response = problem.page(&site, &visit);
         if let Some(allow) = allow {
             response.headers_mut().insert(axum::http::header::ALLOW, allow);
         }
@@ -40,8 +46,11 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
             *response.body_mut() = axum::body::Body::empty();
         }
     }
-    add_headers(response.headers_mut(), site.settings().base_url.starts_with("https:"));
-    response
+    add_headers(response.headers_mut(), site.is_https());
+    match visit.chosen {
+        Some(language) => with_cookie(response, site.cookie(LANGUAGE, language.as_str(), Some(LANGUAGE_SECONDS))),
+        None => response,
+    }
 }
 
 /// An error that no page was made for: the extractors' and the router's own answers.

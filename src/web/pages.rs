@@ -1,6 +1,6 @@
 //! The templates and words of the pages, loaded once, complete or refused.
 //!
-//! One set of page templates (`templates/web`) for all languages, and the words of each (`templates/LANG/web/words.toml`):
+//! One set of page templates (`templates/web`) for all languages, and the words of each (`templates/LANG/web/*.toml`):
 //! a page that exists in one language exists in all. Both are built in and may be replaced on disk.
 //! Everything is escaped for HTML; what a word is filled with is kept apart from its surroundings in writing direction.
 
@@ -13,7 +13,10 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::authority;
+use super::visit::{Signed, Visit};
 use crate::domain::language::Language;
+use crate::mail::token::Keys;
 
 include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 
@@ -41,15 +44,54 @@ pub struct PageError {
     pub cause: String,
 }
 
-/// Where a page stands: in which language, at which path.
-#[derive(Debug, Clone)]
+/// For whom a page is: in which language, at which address.
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// Name of the service.
     pub service: &'a str,
     /// Language of the page.
     pub language: Language,
-    /// Path of the page without its query, for the links to the other languages.
-    pub path: &'a str,
+    /// The request.
+    pub visit: Option<&'a Visit>,
+    /// Make the keys of the forms.
+    pub keys: Option<&'a Keys>,
+}
+
+impl Place<'_> {
+    /// The address that is shown in another language by adding it: path and query, and a `lang=` at the end.
+    fn switch(&self) -> String {
+        let Some(visit) = self.visit else { return "?lang=".into() };
+        let query: String = visit
+            .query
+            .iter()
+            .filter(|(name, _)| *name != "done")
+            .map(|(name, value)| format!("{}={}&", encoded(name), encoded(value)))
+            .collect();
+        format!("{}?{query}lang=", visit.path)
+    }
+
+    /// `csrf(path)` of the templates: the key of the form that is sent to `path`.
+    fn form_keys(&self) -> Value {
+        let signed = self.visit.and_then(|visit| visit.signed.as_ref()).map(|signed| signed.key.clone());
+        let keys = self.keys.cloned();
+        Value::from_function(move |path: String| {
+            let path = path.split('?').next().unwrap_or_default();
+            keys.as_ref().zip(signed.as_ref()).map(|(keys, session)| authority::key(keys, session, path)).unwrap_or_default()
+        })
+    }
+}
+
+/// Percent-encoded for a query (WHATWG URL, application/x-www-form-urlencoded).
+pub fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, octet| {
+        if octet.is_ascii_alphanumeric() || b"-_.~".contains(&octet) {
+            encoded.push(char::from(octet));
+        } else {
+            let _ = write!(encoded, "%{octet:02X}");
+        }
+        encoded
+    })
 }
 
 /// A language as the footer offers it.
@@ -65,7 +107,7 @@ fn direction(language: Language) -> &'static str {
 }
 
 impl Pages {
-    /// The built-in pages in `languages`, with the files that lie under `overrides` (`web/NAME.html`, `LANG/web/words.toml`) in their place.
+    /// The built-in pages in `languages`, with the files that lie under `overrides` (`web/NAME.html`, `LANG/web/NAME.toml`) in their place.
     ///
     /// # Errors
     /// A file with a mistake, a language without words, or a word that English has and another language lacks.
@@ -73,6 +115,7 @@ impl Pages {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.add_filter("encoded", |text: String| encoded(&text));
         environment.add_filter("fill", |pattern: String, values: Rest<String>| fill(&pattern, &values));
         let mut pages = Self { environment, words: BTreeMap::new(), style: String::new(), style_version: String::new() };
         for (name, built_in) in WEB_FILES {
@@ -87,7 +130,7 @@ impl Pages {
                 cause: "is missing; write it, or take the language out of service.languages".to_owned(),
             })?;
             if let Some(missing) = english.keys().find(|key| !words.contains_key(*key)) {
-                return Err(PageError { file, cause: format!("the word \"{missing}\" is missing") });
+                return Err(PageError { file: format!("{language}/web"), cause: format!("the word \"{missing}\" is missing") });
             }
         }
         pages.words.retain(|language, _| languages.contains(language) || *language == Language::ENGLISH);
@@ -106,7 +149,7 @@ impl Pages {
         }
         let language: Language = name.split('/').next().unwrap_or_default().parse().map_err(wrong)?;
         let words: Words = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        self.words.insert(language, words);
+        self.words.entry(language).or_default().extend(words);
         Ok(())
     }
 
@@ -141,12 +184,19 @@ impl Pages {
                 dir: direction(*code),
             })
             .collect();
+        let (visit, words) = (place.visit, self.words.get(&place.language));
         let frame = context! {
-            t => Value::from(Serde(self.words.get(&place.language))),
+            t => Value::from(Serde(words)),
             lang => place.language.as_str(),
             dir => direction(place.language),
             service => place.service,
-            path => place.path,
+            switch => place.switch(),
+            path => visit.map_or("/", |visit| visit.path.as_str()),
+            query => Value::from(Serde(visit.map(|visit| &visit.query))),
+            me => visit.and_then(Visit::account).map(|account| account.address().to_string()),
+            manages => visit.and_then(|visit| visit.signed.as_ref()).is_some_and(Signed::manages),
+            csrf => place.form_keys(),
+            notice => visit.and_then(|visit| visit.asked("done")).and_then(|done| words.and_then(|words| words.get(&format!("done-{done}")))),
             others => Value::from(Serde(&others)),
             style_version => self.style_version.as_str(),
             title => title,
@@ -203,7 +253,7 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("es/web")).unwrap();
         std::fs::write(folder.path().join("es/web/words.toml"), "groups = \"Grupos\"\n").unwrap();
         let error = Pages::load(&six(), Some(folder.path())).err().unwrap();
-        assert_eq!((error.file.as_str(), error.cause.contains("is missing")), ("es/web/words.toml", true));
+        assert_eq!((error.file.as_str(), error.cause.contains("is missing")), ("es/web", true));
         std::fs::remove_dir_all(folder.path().join("es")).unwrap();
         std::fs::create_dir_all(folder.path().join("web")).unwrap();
         std::fs::write(folder.path().join("web/group.html"), "{% if %}").unwrap();
@@ -220,7 +270,7 @@ mod tests {
     #[test]
     fn everything_is_escaped() {
         let pages = Pages::load(&six(), None).unwrap();
-        let place = Place { service: "<b>", language: Language::ENGLISH, path: "/\"><script>" };
+        let place = Place { service: "<b>", language: Language::ENGLISH, visit: None, keys: None };
         let content = context! { lines => vec!["<script>alert(1)</script>"], button => (), after => "<i>", home => true };
         let page = pages.render("message.html", &place, "<h1>", content).unwrap();
         for forbidden in ["<script", "<b>", "<i>", "<h1><", "/\">"] {

@@ -11,6 +11,7 @@ use enlace::config::Config;
 use enlace::domain::account::{Account, AccountKind, Category, Standing};
 use enlace::domain::group::GroupCode;
 use enlace::domain::id::AccountId;
+use enlace::domain::post::Audience;
 use enlace::domain::subscription::{Provenance, Subscription, SubscriptionState};
 use enlace::service::{Actor, Services, group};
 use enlace::store::{self, StoreOptions};
@@ -98,6 +99,38 @@ impl Running {
 
     pub async fn state(&self) -> SubscriptionState {
         self.services.store.subscription(&code("SG12RG-AMR"), self.ana.id).await.unwrap().unwrap().state
+    }
+
+    /// A session of the account, as if she had signed in.
+    pub async fn sign_in(&self, account: &Account) -> String {
+        enlace::service::session::open(&self.services, account.id).await.unwrap()
+    }
+
+    /// Robot mails to the address, once there are `least` of them.
+    pub async fn mails_to(&self, address: &str, least: usize) -> Vec<String> {
+        let store = &self.services.store;
+        for _ in 0..200 {
+            let mut mails = Vec::new();
+            for post in store.posts_to_plan(self.services.now(), 1_000).await.unwrap() {
+                let Audience::Listed(to) = &post.audience else { continue };
+                if to.iter().any(|recipient| recipient.address == address) {
+                    let body = store.body(&post.editions[0].body).await.unwrap();
+                    mails.push(String::from_utf8_lossy(&body).into_owned());
+                }
+            }
+            if mails.len() >= least {
+                return mails;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("no {least} mails to {address} came");
+    }
+
+    /// Path of the sign-in link that was mailed to the address last.
+    pub async fn mailed_link(&self, address: &str) -> String {
+        let mail = self.mails_to(address, 1).await.pop().unwrap().replace("=\r\n", "");
+        let start = mail.find("/sign-in/").unwrap_or_else(|| panic!("no link in {mail}"));
+        mail[start..].chars().take_while(|c| !c.is_whitespace()).collect()
     }
 
     pub async fn get(&self, path: &str) -> Page {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::domain::group::{Group, GroupCode, GroupKind, GuestPolicy, SubscriptionPolicy};
 use crate::domain::language::Language;
 use crate::service::GroupTable;
-use crate::web::{Asked, Site};
+use crate::web::{Problem, Site, Visit};
 
 /// A group as a list shows it.
 #[derive(Serialize)]
@@ -94,12 +94,12 @@ fn natural(code: &str) -> (String, u64, String) {
 }
 
 /// `/`
-pub async fn list(State(site): State<Site>, asked: Asked) -> Response {
-    let language = asked.language(&site, &[]);
+pub async fn list(State(site): State<Site>, visit: Visit) -> Response {
+    let language = visit.language;
     let table = site.services.groups();
     let families = families(&site, &table, language);
     let title = site.pages.word(language, "groups", &[]);
-    site.page("groups.html", language, &asked.path, &title, context! { families => Value::from(Serde(&families)) })
+    site.show(&visit, "groups.html", &title, context! { families => Value::from(Serde(&families)) })
 }
 
 fn families<'a>(site: &Site, table: &'a GroupTable, language: Language) -> Vec<Family<'a>> {
@@ -120,11 +120,11 @@ fn families<'a>(site: &Site, table: &'a GroupTable, language: Language) -> Vec<F
 }
 
 /// `/groups/CODE`
-pub async fn show(State(site): State<Site>, Path(code): Path<String>, asked: Asked) -> Response {
-    let language = asked.language(&site, &[]);
+pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Visit) -> Response {
+    let language = visit.language;
     let table = site.services.groups();
     let Some(group) = code.parse::<GroupCode>().ok().and_then(|code| table.get(&code).cloned()) else {
-        return site.problem(404, language, &asked.path);
+        return Problem::missing().page(&site, &visit);
     };
     let mut regional: Vec<_> = table
         .iter()
@@ -143,5 +143,5 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, asked: Ask
         sg3 => group.is_sg3(),
         regional => Value::from(Serde(&regional)),
     };
-    site.page("group.html", language, &asked.path, group.code.as_str(), content)
+    site.show(&visit, "group.html", group.code.as_str(), content)
 }

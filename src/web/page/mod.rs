@@ -1,4 +1,5 @@
 //! One file a noun: what a page shows.
 
 pub mod group;
+pub mod sign_in;
 pub mod unsubscribe;

@@ -14,9 +14,9 @@ use crate::domain::account::Account;
 use crate::domain::group::Group;
 use crate::domain::language::Language;
 use crate::domain::subscription::SubscriptionState;
+use crate::service::Actor;
 use crate::service::subscribe::{self, Outcome, Wish};
-use crate::service::{Actor, Failure};
-use crate::web::{Asked, Site};
+use crate::web::{Problem, Site, Visit};
 use std::sync::Arc;
 
 /// Whom and what a good token names.
@@ -25,6 +25,7 @@ struct Link {
     group: Arc<Group>,
     language: Language,
     token: String,
+    visit: Visit,
 }
 
 /// The button of a page.
@@ -37,14 +38,14 @@ struct Button {
 }
 
 /// `GET /u/TOKEN`
-pub async fn ask(State(site): State<Site>, Path(token): Path<String>, asked: Asked) -> Response {
-    let link = match read(&site, &token, &asked).await {
+pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Response {
+    let link = match read(&site, &token, &visit).await {
         Ok(link) => link,
         Err(answer) => return *answer,
     };
     let subscription = match site.services.store.subscription(&link.group.code, link.account.id).await {
         Ok(subscription) => subscription,
-        Err(error) => return failed(&site, link.language, &asked, &Failure::from(error)),
+        Err(error) => return Problem::from(error).page(&site, &visit),
     };
     if subscription.is_none_or(|subscription| matches!(subscription.state, SubscriptionState::Unsubscribed(_))) {
         return link.left(&site);
@@ -53,17 +54,17 @@ pub async fn ask(State(site): State<Site>, Path(token): Path<String>, asked: Ask
 }
 
 /// `POST /u/TOKEN`; what the body says is not looked at, because some providers send it as a form and some as multipart.
-pub async fn leave(State(site): State<Site>, Path(token): Path<String>, asked: Asked, _body: Bytes) -> Response {
-    act(&site, &token, &asked, Wish::Unsubscribe).await
+pub async fn leave(State(site): State<Site>, Path(token): Path<String>, visit: Visit, _body: Bytes) -> Response {
+    act(&site, &token, &visit, Wish::Unsubscribe).await
 }
 
 /// `POST /u/TOKEN/undo`
-pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, asked: Asked, _body: Bytes) -> Response {
-    act(&site, &token, &asked, Wish::Subscribe).await
+pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, visit: Visit, _body: Bytes) -> Response {
+    act(&site, &token, &visit, Wish::Subscribe).await
 }
 
-async fn act(site: &Site, token: &str, asked: &Asked, wish: Wish) -> Response {
-    let link = match read(site, token, asked).await {
+async fn act(site: &Site, token: &str, visit: &Visit, wish: Wish) -> Response {
+    let link = match read(site, token, visit).await {
         Ok(link) => link,
         Err(answer) => return *answer,
     };
@@ -76,37 +77,26 @@ async fn act(site: &Site, token: &str, asked: &Asked, wish: Wish) -> Response {
             link.said(site, "undo-refused-title", "{0}", &site.services.texts.reason(link.language, &reason))
         }
         Ok(_) => link.page(site, "undone-title", "undone-text", None, None),
-        Err(failure) => failed(site, link.language, asked, &failure),
+        Err(failure) => Problem::from(failure).page(site, visit),
     }
 }
 
 /// What the token names; else the page that says that the link does not work.
-async fn read(site: &Site, token: &str, asked: &Asked) -> Result<Link, Box<Response>> {
-    let language = asked.language(site, &[]);
-    let not_good = || Box::new(site.bad_link(language, &asked.path));
+async fn read(site: &Site, token: &str, visit: &Visit) -> Result<Link, Box<Response>> {
+    let not_good = || Box::new(site.bad_link(visit));
     let Some((id, code)) = site.services.keys.read_one_click(token) else { return Err(not_good()) };
     let Some(group) = site.services.groups().get(&code).cloned() else { return Err(not_good()) };
     match site.services.store.account(id).await {
         Ok(Some(account)) => {
-            let language = asked.language(site, &account.languages);
-            Ok(Link { account, group, language, token: token.to_owned() })
+            let language = visit.speaking(site, &account.languages);
+            Ok(Link { account, group, language, token: token.to_owned(), visit: visit.clone() })
         }
         Ok(None) => Err(not_good()),
-        Err(error) => Err(Box::new(failed(site, language, asked, &Failure::from(error)))),
+        Err(error) => Err(Box::new(Problem::from(error).page(site, visit))),
     }
-}
-
-fn failed(site: &Site, language: Language, asked: &Asked, failure: &Failure) -> Response {
-    tracing::error!(error = %failure, "Could not carry out what a link asked for");
-    let status = if matches!(failure, Failure::Store(_)) { 503 } else { 500 };
-    site.problem(status, language, &asked.path)
 }
 
 impl Link {
-    fn path(&self) -> String {
-        format!("/u/{}", self.token)
-    }
-
     fn button(&self, site: &Site, more: &str, word: &str, quiet: bool) -> Button {
         let action = format!("/u/{}{more}?lang={}", self.token, self.language);
         Button { action, text: site.pages.word(self.language, word, &[]), one_click: more.is_empty(), quiet }
@@ -130,13 +120,13 @@ impl Link {
             after => after.map(word),
             home => title == "undone-title",
         };
-        site.page("message.html", self.language, &self.path(), &word(title), content)
+        site.show_in(&self.visit, self.language, "message.html", &word(title), content)
     }
 
     /// A page that passes on a reason.
     fn said(&self, site: &Site, title: &str, text: &str, reason: &str) -> Response {
         let lines = vec![site.pages.word(self.language, text, &[reason])];
         let content = context! { lines => lines, button => (), after => (), home => true };
-        site.page("message.html", self.language, &self.path(), &site.pages.word(self.language, title, &[]), content)
+        site.show_in(&self.visit, self.language, "message.html", &site.pages.word(self.language, title, &[]), content)
     }
 }

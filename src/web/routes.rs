@@ -1,0 +1,92 @@
+//! Every address of the pages with the right that it takes: one table, from which the router is built.
+//!
+//! A route cannot be without a right, because it is made with one. Tests walk the same table: who gets what at each address,
+//! that GET changes nothing, and that no form works without its key.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get, post};
+
+use super::authority::{Object, Right, Rule, admit};
+use super::{BODY_OCTETS, Site, guard, page};
+
+/// Largest body that carries a file, in octets: 100,000 rows of a member list.
+const FILE_OCTETS: usize = 8 * 1024 * 1024;
+
+/// One address and method.
+pub struct Route {
+    /// `GET` (and HEAD) or `POST`.
+    pub method: &'static str,
+    /// With the names of its variable parts: `/groups/{code}`.
+    pub path: &'static str,
+    /// What it takes.
+    pub rule: Rule,
+    answers: MethodRouter<Site>,
+}
+
+impl Route {
+    fn about(mut self, object: Object) -> Self {
+        self.rule.object = object;
+        self
+    }
+
+    fn with_file(mut self) -> Self {
+        self.rule.body = FILE_OCTETS;
+        self
+    }
+}
+
+fn show<H: Handler<T, Site>, T: 'static>(path: &'static str, right: Right, handler: H) -> Route {
+    Route { method: "GET", path, rule: Rule { right, object: Object::None, body: 0 }, answers: get(handler) }
+}
+
+fn act<H: Handler<T, Site>, T: 'static>(path: &'static str, right: Right, handler: H) -> Route {
+    Route { method: "POST", path, rule: Rule { right, object: Object::None, body: BODY_OCTETS }, answers: post(handler) }
+}
+
+/// The table.
+pub fn routes() -> Vec<Route> {
+    [open(), own()].into_iter().flatten().collect()
+}
+
+/// For everybody.
+fn open() -> Vec<Route> {
+    use Right::{Anyone, SameSite, Token};
+    vec![
+        show("/", Anyone, page::group::list),
+        show("/groups/{code}", Anyone, page::group::show),
+        show("/u/{token}", Token, page::unsubscribe::ask),
+        act("/u/{token}", Token, page::unsubscribe::leave),
+        act("/u/{token}/undo", Token, page::unsubscribe::come_back),
+        show("/sign-in", Anyone, page::sign_in::ask),
+        act("/sign-in", SameSite, page::sign_in::send),
+        show("/sign-in/{token}", Token, page::sign_in::look),
+        act("/sign-in/{token}", SameSite, page::sign_in::enter),
+        show("/healthz", Anyone, || async { "ok\n" }),
+        show("/readyz", Anyone, super::ready),
+        show("/static/enlace.css", Anyone, super::style),
+    ]
+}
+
+/// For whoever is signed in, about herself.
+fn own() -> Vec<Route> {
+    use Right::Account;
+    vec![act("/sign-out", Account, page::sign_in::leave)]
+}
+
+/// The router over the table, with the guards.
+pub fn router(site: &Site) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let rule = (site.clone(), route.rule);
+        let answers = route.answers.route_layer(axum::middleware::from_fn_with_state(rule, admit));
+        router = router.route(route.path, answers);
+    }
+    router
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_OCTETS))
+        .layer(axum::middleware::from_fn_with_state(site.clone(), guard::guard))
+        .with_state(site.clone())
+}
