@@ -11,6 +11,7 @@ pub mod mail;
 pub mod text;
 // Floor 3: edges. Disk, sockets, directories.
 pub mod directory;
+pub mod search;
 pub mod smtp;
 pub mod store;
 // Floor 4: one function for one thing a person or a flow does.

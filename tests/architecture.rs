@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("config", 2),
     ("clock", 2),
     ("store", 3),
+    ("search", 3),
     ("smtp", 3),
     ("directory", 3),
     ("service", 4),
@@ -35,6 +36,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("store", &["mail", "text"], "the store keeps values and knows no message format"),
     ("smtp", &["text"], "the wire speaks no templates"),
     ("directory", &["mail", "text"], "the directory knows people, not mail"),
+    ("search", &["text"], "the index keeps terms and knows no templates"),
 ];
 
 /// Words that a room must not contain, with the reason.

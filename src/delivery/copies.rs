@@ -180,6 +180,9 @@ pub fn bare_group(code: &GroupCode) -> Group {
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        archive: crate::domain::group::ArchiveAccess::Members,
+        archive_keep: std::time::Duration::ZERO,
+        aliases: Vec::new(),
         retired: true,
     }
 }

@@ -97,50 +97,65 @@ pub fn check_list_name(name: &str) -> Result<(), String> {
 pub struct Lists {
     domain: String,
     by_name: HashMap<String, GroupCode>,
+    /// Old names by domain.
+    aliases: HashMap<String, HashMap<String, GroupCode>>,
 }
 
 impl Lists {
     /// Those of `groups`, ended ones too: their addresses are known, and refused with another reason than unknown ones.
     pub fn new<'a>(domain: &str, groups: impl IntoIterator<Item = &'a Group>) -> Self {
-        let by_name = groups
-            .into_iter()
-            .filter(|group| group.kind != GroupKind::External && !group.list.is_empty())
-            .map(|group| (group.list.to_ascii_lowercase(), group.code.clone()))
-            .collect();
-        Self { domain: domain.to_ascii_lowercase(), by_name }
+        let mut lists = Self { domain: domain.to_ascii_lowercase(), ..Self::default() };
+        for group in groups.into_iter().filter(|group| group.kind != GroupKind::External && !group.list.is_empty()) {
+            lists.by_name.insert(group.list.to_ascii_lowercase(), group.code.clone());
+            for alias in &group.aliases {
+                let names = lists.aliases.entry(alias.domain().to_ascii_lowercase()).or_default();
+                names.insert(alias.local().to_ascii_lowercase(), group.code.clone());
+            }
+        }
+        // A list's own name comes before another's old one.
+        if let Some(mut old) = lists.aliases.remove(&lists.domain) {
+            old.retain(|name, _| !lists.by_name.contains_key(name));
+            lists.by_name.extend(old);
+        }
+        lists
     }
 
     /// What mail to `address` does; `None` for another domain or an address that does not exist here.
     pub fn destination(&self, address: &EmailAddress) -> Option<Destination> {
-        if !address.domain().eq_ignore_ascii_case(&self.domain) {
-            return None;
+        if address.domain().eq_ignore_ascii_case(&self.domain) {
+            return self.of_local_part(address.local());
         }
-        self.of_local_part(address.local())
+        let names = self.aliases.get(&address.domain().to_ascii_lowercase())?;
+        of_names(names, address.local()).filter(|destination| *destination != Destination::LiaisonAny)
     }
 
     /// What mail to that local part of the list domain does; case does not matter, but a token is given as it came.
     pub fn of_local_part(&self, local: &str) -> Option<Destination> {
-        let (base, token) = match local.split_once('+') {
-            Some((base, token)) => (base, Some(token)),
-            None => (local, None),
+        of_names(&self.by_name, local)
+    }
+}
+
+fn of_names(names: &HashMap<String, GroupCode>, local: &str) -> Option<Destination> {
+    let (base, token) = match local.split_once('+') {
+        Some((base, token)) => (base, Some(token)),
+        None => (local, None),
+    };
+    let base = base.to_ascii_lowercase();
+    if let Some(group) = names.get(&base) {
+        return match token {
+            None => Some(Destination::Post(group.clone())),
+            Some(token) if token.eq_ignore_ascii_case("owner") => Some(Destination::Owner(group.clone())),
+            Some(_) => None,
         };
-        let base = base.to_ascii_lowercase();
-        if let Some(group) = self.by_name.get(&base) {
-            return match token {
-                None => Some(Destination::Post(group.clone())),
-                Some(token) if token.eq_ignore_ascii_case("owner") => Some(Destination::Owner(group.clone())),
-                Some(_) => None,
-            };
-        }
-        if base == "liaison" && token.is_none() {
-            return Some(Destination::LiaisonAny);
-        }
-        let (list, suffix) = base.rsplit_once('-')?;
-        let group = self.by_name.get(list)?.clone();
-        match token {
-            None => without_token(suffix, group),
-            Some(token) => with_token(suffix, group, token),
-        }
+    }
+    if base == "liaison" && token.is_none() {
+        return Some(Destination::LiaisonAny);
+    }
+    let (list, suffix) = base.rsplit_once('-')?;
+    let group = names.get(list)?.clone();
+    match token {
+        None => without_token(suffix, group),
+        Some(token) => with_token(suffix, group, token),
     }
 }
 
@@ -175,7 +190,8 @@ mod tests {
     fn lists() -> Lists {
         let code = |text: &str| text.parse::<GroupCode>().unwrap();
         let by_name = [("sg12rg-amr", "SG12RG-AMR"), ("sg12", "SG12")].map(|(list, group)| (list.to_owned(), code(group))).into();
-        Lists { domain: "lists.example.org".into(), by_name }
+        let old = HashMap::from([("amr-old".to_owned(), code("SG12RG-AMR"))]);
+        Lists { domain: "lists.example.org".into(), by_name, aliases: HashMap::from([("old.example.org".into(), old)]) }
     }
 
     #[test]
@@ -222,6 +238,17 @@ mod tests {
     fn another_domain_is_not_ours() {
         assert_eq!(lists().destination(&"sg12@example.org".parse().unwrap()), None);
         assert!(lists().destination(&"sg12@LISTS.example.org".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn an_old_address_of_a_list_keeps_its_meaning_in_its_own_domain_only() {
+        let of = |address: &str| lists().destination(&address.parse().unwrap());
+        let amr = || "SG12RG-AMR".parse::<GroupCode>().unwrap();
+        assert_eq!(of("amr-old@OLD.example.org"), Some(Destination::Post(amr())));
+        assert_eq!(of("amr-old-leave@old.example.org"), Some(Destination::Leave(amr())));
+        for unknown in ["amr-old@lists.example.org", "sg12@old.example.org", "liaison@old.example.org"] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -304,7 +304,7 @@ pub fn why_not_in_force(account: &Account, today: NaiveDate) -> Option<Reason> {
 }
 
 /// Suspended or expired; an account is in force up to and including the day on which it expires.
-fn not_in_force(account: &Account, address: &EmailAddress, today: NaiveDate) -> Option<Reason> {
+pub(super) fn not_in_force(account: &Account, address: &EmailAddress, today: NaiveDate) -> Option<Reason> {
     if matches!(account.standing, Standing::Suspended { .. }) {
         return Some(Reason::new(Rule::AccountSuspended, [address.as_str()]));
     }

@@ -159,6 +159,18 @@ pub enum NonmemberPolicy {
     Hold,
 }
 
+/// Who may read what a group distributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveAccess {
+    /// Anybody.
+    Public,
+    /// Its subscribers, and those who run it.
+    Members,
+    /// Also anybody with a TIES account in force.
+    Ties,
+}
+
 /// What guests get of a liaison statement (DOMAIN 1.3: statements are TDs, hence for TIES accounts).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -255,6 +267,12 @@ pub struct Group {
     pub personal: bool,
     /// A footer for discussion posts; breaks the author's signature, so it is empty by default.
     pub footer: Option<Localized<String>>,
+    /// Who may read the archive.
+    pub archive: ArchiveAccess,
+    /// How long posts stay in the archive; zero: for ever.
+    pub archive_keep: Duration,
+    /// Addresses of the list elsewhere or before, whose mail comes here: the list address of each, in any domain.
+    pub aliases: Vec<EmailAddress>,
     /// Ended: keeps its archive, takes no mail.
     pub retired: bool,
 }

@@ -1,14 +1,12 @@
 //! Identifiers: 64 bits, time first, so that they sort by age and need no sequence that nodes would share.
 //!
-//! 42 bits of milliseconds since 2020-01-01 UTC (enough until 2159) and 22 bits of chance, given by the caller.
+//! 42 bits of milliseconds since 1970-01-01 UTC (enough until 2109), so that an archive from before has its place too, and 22 bits of chance, given by the caller.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-
-const EPOCH_MILLISECONDS: i64 = 1_577_836_800_000;
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
@@ -67,7 +65,7 @@ identifier!(
 );
 
 fn compose(now: DateTime<Utc>, chance: u64) -> u64 {
-    let milliseconds = u64::try_from(now.timestamp_millis() - EPOCH_MILLISECONDS).unwrap_or(0);
+    let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     ((milliseconds & ((1 << 42) - 1)) << 22) | (chance & ((1 << 22) - 1))
 }
 

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod address;
+pub mod archive;
 pub mod audience;
 pub mod bounce;
 pub mod country;

@@ -199,6 +199,14 @@ rules! {
     NotInDigest "not-in-digest" 250 (2, 0, 0) "{0} gets the posts of {1} one by one";
     /// A manager declined the request.
     RequestDeclined "request-declined" 550 (5, 7, 1) "the request of {0} for {1} was declined{2}";
+    /// The archive is open to everybody.
+    ArchivePublic "archive-public" 250 (2, 0, 0) "the archive of {1} is public";
+    /// The archive is for subscribers.
+    ArchiveForMembers "archive-for-members" 550 (5, 7, 1) "the archive of {1} is for its subscribers, and {0} is none";
+    /// The archive is for TIES accounts and subscribers.
+    ArchiveForTies "archive-for-ties" 550 (5, 7, 1) "the archive of {1} is for TIES accounts and its subscribers, and {0} is neither";
+    /// A TIES account may read the archive.
+    TiesReader "ties-reader" 250 (2, 0, 0) "{0} has a TIES account";
 }
 
 impl Reason {

@@ -308,6 +308,9 @@ mod tests {
             grace: std::time::Duration::ZERO,
             personal: true,
             footer: None,
+            archive: crate::domain::group::ArchiveAccess::Members,
+            archive_keep: std::time::Duration::ZERO,
+            aliases: Vec::new(),
             retired: false,
         }
     }

@@ -87,6 +87,18 @@ pub enum DocxError {
 /// # Errors
 /// Whatever is wrong with the file, as a sentence that begins with "it", for the receipt.
 pub fn head(bytes: &[u8]) -> Result<Head, DocxError> {
+    read(bytes, Walk { limit: TEXT_OCTETS, ..Walk::default() })
+}
+
+/// The text of a whole document, its tables among the paragraphs, at most `limit` octets; for search.
+///
+/// # Errors
+/// As [`head`].
+pub fn text(bytes: &[u8], limit: usize) -> Result<String, DocxError> {
+    Ok(read(bytes, Walk { limit, whole: true, ..Walk::default() })?.text)
+}
+
+fn read(bytes: &[u8], walk: Walk) -> Result<Head, DocxError> {
     if bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
         return Err(DocxError::NotOpen);
     }
@@ -113,7 +125,7 @@ pub fn head(bytes: &[u8]) -> Result<Head, DocxError> {
     if member.size() > MEMBER_OCTETS && member.size() / member.compressed_size().max(1) > RATIO {
         return Err(DocxError::Ratio);
     }
-    let mut head = read_document(member.take(MEMBER_OCTETS))?;
+    let mut head = read_document(member.take(MEMBER_OCTETS), walk)?;
     head.macros = macros;
     Ok(head)
 }
@@ -159,6 +171,10 @@ struct Walk {
     hidden_run: bool,
     properties: Option<(usize, Properties)>,
     depth: usize,
+    /// Most octets of text kept of the paragraphs.
+    limit: usize,
+    /// Is the whole document wanted, not only its head?
+    whole: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -168,9 +184,8 @@ enum Properties {
     Run,
 }
 
-fn read_document(member: impl Read) -> Result<Head, DocxError> {
+fn read_document(member: impl Read, mut walk: Walk) -> Result<Head, DocxError> {
     let mut reader = Reader::from_reader(BufReader::with_capacity(64 * 1024, member));
-    let mut walk = Walk::default();
     let mut buffer = Vec::new();
     loop {
         match reader.read_event_into(&mut buffer) {
@@ -218,6 +233,9 @@ fn read_document(member: impl Read) -> Result<Head, DocxError> {
 
 impl Walk {
     fn is_enough(&self) -> bool {
+        if self.whole {
+            return self.head.text.len() >= self.limit;
+        }
         self.tables.is_empty() && (self.paragraphs >= HEAD_PARAGRAPHS || self.rows >= HEAD_ROWS) || self.rows >= 4 * HEAD_ROWS
     }
 
@@ -295,9 +313,10 @@ impl Walk {
             }),
             "tr" => {
                 self.rows += 1;
+                let whole = self.whole;
                 self.with_table(|table| {
                     let row = std::mem::take(&mut table.row);
-                    if !table.row_deleted && table.rows.len() < HEAD_ROWS {
+                    if !table.row_deleted && (whole || table.rows.len() < HEAD_ROWS) {
                         table.rows.push(row);
                     }
                 });
@@ -325,6 +344,10 @@ impl Walk {
                 append(&mut outer.cell.text, "\n", CELL_OCTETS);
                 // Before the row that is still open; order between the two does not matter to the reader.
                 outer.rows.extend(table.rows);
+            }
+            None if self.whole => {
+                append(&mut self.head.text, &text, self.limit);
+                append(&mut self.head.text, "\n", self.limit);
             }
             None => self.head.rows.extend(table.rows),
         }
@@ -367,7 +390,7 @@ impl Walk {
     fn push_anyway(&mut self, text: &str) {
         match self.tables.last_mut() {
             Some(table) => append(&mut table.cell.text, text, CELL_OCTETS),
-            None => append(&mut self.head.text, text, TEXT_OCTETS),
+            None => append(&mut self.head.text, text, self.limit),
         }
     }
 }

@@ -64,6 +64,9 @@ pub fn group(name: &str, personal: bool) -> Group {
         grace: Duration::ZERO,
         personal,
         footer: None,
+        archive: enlace::domain::group::ArchiveAccess::Members,
+        archive_keep: std::time::Duration::ZERO,
+        aliases: Vec::new(),
         retired: false,
     }
 }

@@ -74,6 +74,9 @@ fn group(code: &str, languages: &[&str]) -> Group {
         grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
+        archive: enlace::domain::group::ArchiveAccess::Members,
+        archive_keep: std::time::Duration::ZERO,
+        aliases: Vec::new(),
         retired: false,
     }
 }

@@ -34,6 +34,9 @@ fn group(code: &str, kind: GroupKind, parent: Option<&str>, contact: Option<&str
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        archive: crate::domain::group::ArchiveAccess::Members,
+        archive_keep: std::time::Duration::ZERO,
+        aliases: Vec::new(),
         retired: false,
     }
 }

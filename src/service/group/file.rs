@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, Problem, Span};
 use crate::domain::address::EmailAddress;
 use crate::domain::destination::check_list_name;
 use crate::domain::group::{
-    Group, GroupCode, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy, ParticipationPolicy, Region,
+    ArchiveAccess, Group, GroupCode, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy, ParticipationPolicy, Region,
     SubscriptionPolicy,
 };
 use crate::domain::language::{Language, Localized};
@@ -48,6 +48,10 @@ struct Entry {
     grace: Option<Spanned<Span>>,
     personal: Option<bool>,
     footer: Option<Spanned<BTreeMap<Language, String>>>,
+    archive: Option<ArchiveAccess>,
+    archive_keep: Option<Spanned<Span>>,
+    #[serde(default)]
+    aliases: Vec<Spanned<EmailAddress>>,
     retired: Option<bool>,
 }
 
@@ -99,6 +103,7 @@ pub fn parse(text: &str, file: &str, config: &Config, existing: &[Group]) -> Res
     }
     check_codes(&mut reader, &read.group);
     check_lists(&mut reader, &read.group, existing);
+    check_aliases(&mut reader, &read.group, &config.service.domain, existing);
     check_parents(&mut reader, &read.group, existing);
     warn_of_support(&mut reader, &read.group);
     let groups: Vec<Group> = read.group.into_iter().map(|entry| group(&mut reader, entry.into_inner(), config, existing)).collect();
@@ -160,6 +165,38 @@ fn check_lists(reader: &mut Reader<'_>, entries: &[Spanned<Entry>], existing: &[
                 format!("the list \"{}\" is that of {other}", list.get_ref().escape_debug()),
                 "choose another",
             );
+        }
+    }
+}
+
+/// An alias may be the address of one list only, and not one of this service's own.
+fn check_aliases(reader: &mut Reader<'_>, entries: &[Spanned<Entry>], domain: &str, existing: &[Group]) {
+    let named: Vec<&GroupCode> = entries.iter().map(|entry| entry.get_ref().code.get_ref()).collect();
+    let others: Vec<&Group> = existing.iter().filter(|group| !named.contains(&&group.code)).collect();
+    let lists: Vec<(String, String)> = others
+        .iter()
+        .map(|group| (group.list.clone(), group.code.to_string()))
+        .chain(
+            entries
+                .iter()
+                .filter_map(|entry| Some((entry.get_ref().list.as_ref()?.get_ref().clone(), entry.get_ref().code.get_ref().to_string()))),
+        )
+        .collect();
+    let mut taken: HashMap<String, String> =
+        others.iter().flat_map(|group| group.aliases.iter().map(|alias| (alias.key(), group.code.to_string()))).collect();
+    for entry in entries {
+        let entry = entry.get_ref();
+        for alias in &entry.aliases {
+            let (at, alias) = (alias.span().start, alias.get_ref());
+            let local = alias.local().to_ascii_lowercase();
+            if let Err(why) = check_list_name(&local) {
+                reader.problem(at, format!("the alias {alias} cannot be one: {why}"), "name the old address of the list itself");
+            }
+            let own = alias.domain().eq_ignore_ascii_case(domain).then(|| lists.iter().find(|(list, _)| *list == local)).flatten();
+            let other = own.map(|(_, code)| code.clone()).or_else(|| taken.insert(alias.key(), entry.code.get_ref().to_string()));
+            if let Some(other) = other {
+                reader.problem(at, format!("{alias} is an address of {other} already"), "leave one of them out");
+            }
         }
     }
 }
@@ -273,6 +310,9 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
         grace,
         personal: entry.personal.unwrap_or(true),
         footer: entry.footer.map(Spanned::into_inner).filter(|footer| !footer.is_empty()).map(Localized),
+        archive: entry.archive.unwrap_or(ArchiveAccess::Members),
+        archive_keep: entry.archive_keep.map(|keep| keep.get_ref().0).unwrap_or_default(),
+        aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
         retired: entry.retired.unwrap_or(ended),
         code,
     }

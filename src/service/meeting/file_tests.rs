@@ -23,6 +23,9 @@ pub(crate) fn group(code: &str) -> Group {
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        archive: crate::domain::group::ArchiveAccess::Members,
+        archive_keep: std::time::Duration::ZERO,
+        aliases: Vec::new(),
         retired: false,
     }
 }
