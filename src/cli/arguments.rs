@@ -206,6 +206,12 @@ pub struct MemberOptions {
     /// Links instead of attachments, for slow lines.
     #[arg(long, value_name = "BOOL")]
     pub links: Option<bool>,
+    /// Digests as plain text instead of MIME.
+    #[arg(long, value_name = "BOOL")]
+    pub plain_digest: Option<bool>,
+    /// Meetings as invitations to her alone, which every calendar program keeps up to date by itself.
+    #[arg(long, value_name = "BOOL")]
+    pub invitations: Option<bool>,
 }
 
 /// Subscribers.
@@ -326,7 +332,11 @@ pub enum Meeting {
         change: Change,
     },
     /// All meetings.
-    List,
+    List {
+        /// Only those of this group.
+        #[arg(long, value_name = "CODE")]
+        group: Option<String>,
+    },
     /// One meeting with its parts, deadlines and changes.
     Show {
         /// From `meeting list`.
@@ -344,6 +354,67 @@ pub enum Meeting {
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,
+    },
+    /// Put a meeting off: readers are told, calendars take the dates back; `apply` with new dates brings it back.
+    Postpone {
+        /// From `meeting list`.
+        id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Take one group out of a joint meeting: its own subscribers get the cancellation, the others the change.
+    Withdraw {
+        /// From `meeting list`.
+        id: String,
+        /// Not the leading one.
+        #[arg(long, value_name = "CODE")]
+        group: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Add the letter that convenes a meeting; it goes with the announcement and with what changes later.
+    Letter {
+        /// From `meeting list`.
+        id: String,
+        /// Such as "TSB Collective letter 1/SG12RG-AMR"; needed the first time.
+        #[arg(long, value_name = "TEXT")]
+        reference: Option<String>,
+        /// The letter itself, a PDF or Word file.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Add the report of a meeting that is over; it goes to its groups and their parents.
+    Report {
+        /// From `meeting list`.
+        id: String,
+        /// Such as SG12RG-AMR-R1.
+        #[arg(long, value_name = "TEXT")]
+        reference: String,
+        /// The report itself, a PDF or Word file.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Where it is to be read.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// How many took part.
+        #[arg(long, value_name = "NUMBER")]
+        attendance: Option<u32>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// The address of a person's private calendar over all her groups.
+    Feed {
+        /// Any address of her account.
+        address: String,
+        /// Make a new address; the one before ends.
+        #[arg(long)]
+        renew: bool,
     },
     /// The calendar object, as readers get it.
     Ics {

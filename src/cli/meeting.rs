@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::arguments::Meeting;
+use super::arguments::{Change, Meeting};
 use super::execute::Context;
-use super::group::{shown, utf8};
+use super::group::{group_code, shown, utf8};
 use super::report::{Failure, Report, Table, one_line, to_json};
+use crate::domain::address::EmailAddress;
 use crate::domain::language::Localized;
-use crate::domain::meeting::MeetingId;
-use crate::service::Actor;
-use crate::service::meeting::{self, view};
+use crate::domain::meeting::{Meeting as Record, MeetingId};
+use crate::service::meeting::{self, Given, view};
+use crate::service::{self, Actor};
 
 /// Carries it out.
 ///
@@ -24,10 +25,12 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
             let text = utf8(context.file(&file)?, &file)?;
             let name = shown(&file);
             let report = meeting::apply(services, &actor, std::path::Path::new(&name), text, change.dry_run).await?;
-            Ok(Report::new(applied(&report), to_json(&report)?))
+            let mails = if report.dry_run { mails_text(&report.mails) } else { String::new() };
+            Ok(Report::new(format!("{mails}{}", applied(&report)), to_json(&report)?))
         }
-        Meeting::List => {
-            let lines = meeting::list(services, None).await?;
+        Meeting::List { group } => {
+            let group = group.as_deref().map(group_code).transpose()?;
+            let lines = meeting::list(services, group.as_ref()).await?;
             let mut table = Table::new(["id", "state", "start", "groups", "place", "title"]);
             for line in &lines {
                 let title = best(&line.title);
@@ -54,9 +57,35 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
         }
         Meeting::Cancel { id, change } => {
             let cancelled = meeting::cancel(services, &actor, &parsed(&id)?, change.dry_run).await?;
-            let tense = if change.dry_run { "would be" } else { "is" };
-            let text = format!("{} {tense} cancelled; its readers are told, and calendars take it back\n", one_line(&id));
-            Ok(Report::new(text, json!({ "id": id, "state": cancelled.status.as_str(), "dry_run": change.dry_run })))
+            acted(context, &cancelled, "cancelled; its readers are told, and calendars take it back", change).await
+        }
+        Meeting::Postpone { id, change } => {
+            let postponed = meeting::postpone(services, &actor, &parsed(&id)?, change.dry_run).await?;
+            acted(context, &postponed, "postponed; its readers are told, and calendars take the dates back", change).await
+        }
+        Meeting::Withdraw { id, group, change } => {
+            let rest = meeting::withdraw(services, &actor, &parsed(&id)?, &group_code(&group)?, change.dry_run).await?;
+            acted(context, &rest, "left by that group; its own subscribers get the cancellation", change).await
+        }
+        Meeting::Letter { id, reference, file, change } => {
+            let name = file.as_deref().map(shown);
+            let given = given(context, file.as_deref(), name.as_deref())?;
+            let changed = meeting::letter(services, &actor, &parsed(&id)?, reference.as_deref(), given, change.dry_run).await?;
+            acted(context, &changed, "given its letter", change).await
+        }
+        Meeting::Report { id, reference, file, url, attendance, change } => {
+            let name = file.as_deref().map(shown);
+            let file = given(context, file.as_deref(), name.as_deref())?;
+            let reported = meeting::Reported { reference: &reference, url: url.as_deref(), file, attendance };
+            let changed = meeting::report(services, &actor, &parsed(&id)?, reported, change.dry_run).await?;
+            acted(context, &changed, "given its report, which goes to its groups and their parents", change).await
+        }
+        Meeting::Feed { address, renew } => {
+            let parsed: EmailAddress = address.parse().map_err(|error| Failure::new(error, "write it as local@domain"))?;
+            let account = services.store.account_by_address(&parsed).await.map_err(service::Failure::from)?;
+            let account = account.ok_or_else(|| Failure::new(format!("{parsed} has no account"), "`enlace account list` shows all"))?;
+            let link = meeting::feed_link(services, &account, renew).await?;
+            Ok(Report::new(format!("{link}\n"), json!({ "address": account.address(), "link": link })))
         }
         Meeting::Ics { id } => {
             let object = meeting::ics(services, &parsed(&id)?).await?;
@@ -64,6 +93,46 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
             Ok(Report::new(object.replace("\r\n", "\n"), json))
         }
     }
+}
+
+/// The report of an act: what became of the meeting, and with `--dry-run` the mails it would bring.
+async fn acted(context: &Context<'_>, meeting: &Record, what: &str, change: Change) -> Result<Report, Failure> {
+    let tense = if change.dry_run { "would be" } else { "is" };
+    let mut text = format!("{} {tense} {what}\n", meeting.id);
+    let mut json = json!({
+        "id": meeting.id, "state": meeting.status.as_str(), "sequence": meeting.sequence, "dry_run": change.dry_run,
+    });
+    if change.dry_run {
+        let mails = meeting::preview(context.services, meeting).await?;
+        text = format!("{}{text}Dry run, nothing was changed\n", mails_text(&mails));
+        json["mails"] = to_json(&mails)?;
+    }
+    Ok(Report::new(text, json))
+}
+
+/// A file that the command line names, with its bytes.
+fn given<'a>(context: &'a Context<'_>, file: Option<&std::path::Path>, name: Option<&'a str>) -> Result<Option<Given<'a>>, Failure> {
+    let (Some(file), Some(name)) = (file, name) else { return Ok(None) };
+    Ok(Some(Given { name, bytes: context.file(file)? }))
+}
+
+fn mails_text(mails: &[meeting::Preview]) -> String {
+    let mut text = String::new();
+    for mail in mails {
+        let _ = write!(
+            text,
+            "--- {} [{}]\nTo: {}\nSubject: {}\n",
+            one_line(&mail.key),
+            mail.language,
+            one_line(&mail.to),
+            one_line(&mail.subject)
+        );
+        for file in &mail.files {
+            let _ = writeln!(text, "With: {}", one_line(file));
+        }
+        let _ = write!(text, "\n{}\n", mail.text);
+    }
+    text
 }
 
 fn parsed(id: &str) -> Result<MeetingId, Failure> {

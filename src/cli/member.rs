@@ -89,6 +89,8 @@ fn settings(context: &Context<'_>, options: &MemberOptions) -> Result<Settings, 
         ("both", yes_or_no(options.both)),
         ("own_posts", yes_or_no(options.own_posts)),
         ("links", yes_or_no(options.links)),
+        ("plain_digest", yes_or_no(options.plain_digest)),
+        ("invitations", yes_or_no(options.invitations)),
     ];
     for (key, value) in given {
         if let Some(value) = value {

@@ -127,7 +127,9 @@ fn not_reached(data_dir: &Path, error: &io::Error) -> Failure {
 fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
     let mut named: Vec<PathBuf> = match command {
         Command::Group(Group::Apply { file, .. })
-        | Command::Meeting(Meeting::Apply { file, .. })
+        | Command::Meeting(
+            Meeting::Apply { file, .. } | Meeting::Letter { file: Some(file), .. } | Meeting::Report { file: Some(file), .. },
+        )
         | Command::Account(Account::Import { file, .. })
         | Command::Member(Member::Import { file, .. }) => {
             vec![file.clone()]

@@ -95,6 +95,7 @@ async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batche
         groups: &groups,
         editions: &editions,
         coming: &[],
+        calendar: post.changes_calendars(),
         today: services.now().with_timezone(&timezone).date_naive(),
     };
     let store = services.store.as_ref();

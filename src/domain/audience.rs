@@ -56,6 +56,8 @@ pub struct PostFacts<'a> {
     pub editions: &'a [EditionFacts],
     /// Languages that are to follow later; who prefers one of them to all that is there waits for it. Empty: nobody waits.
     pub coming: &'a [Language],
+    /// Does it bring a calendar object? Who asked for invitations then gets one of her own instead.
+    pub calendar: bool,
     /// The date in the service's zone.
     pub today: NaiveDate,
 }
@@ -136,6 +138,9 @@ fn why_not(post: &PostFacts<'_>, group: &Group, account: &Account, subscription:
     }
     if !subscription.streams.contains(&stream) {
         return Some(Reason::new(Rule::StreamOff, [address, stream.as_str(), code]));
+    }
+    if post.calendar && subscription.invitations && subscription.delivery.mode_on(post.today) != DeliveryMode::None {
+        return Some(Reason::new(Rule::OwnInvitation, [address, code]));
     }
     match (subscription.delivery.mode_on(post.today), post.kind) {
         (DeliveryMode::None, _) => {

@@ -179,7 +179,15 @@ pub struct Post {
     pub origin: String,
 }
 
+/// Front of the origin of a notice that changes its readers' calendars.
+pub const CALENDAR_ORIGIN: &str = "meeting-calendar:";
+
 impl Post {
+    /// Does it bring a calendar object that puts something in, changes it, or takes it out?
+    pub fn changes_calendars(&self) -> bool {
+        self.origin.starts_with(CALENDAR_ORIGIN)
+    }
+
     /// Header From's mailbox, if a person wrote it.
     pub fn author_address(&self) -> Option<&EmailAddress> {
         self.sender.as_ref().map(SenderProof::author)

@@ -207,6 +207,10 @@ rules! {
     ArchiveForTies "archive-for-ties" 550 (5, 7, 1) "the archive of {1} is for TIES accounts and its subscribers, and {0} is neither";
     /// A TIES account may read the archive.
     TiesReader "ties-reader" 250 (2, 0, 0) "{0} has a TIES account";
+    /// Gets the meeting as an invitation of her own.
+    OwnInvitation "own-invitation" 250 (2, 0, 0) "{0} gets the meetings of {1} as invitations of her own";
+    /// A meeting that was mailed in and cannot be understood.
+    MeetingUnclear "meeting-unclear" 550 (5, 6, 0) "the meeting could not be understood: {0}";
 }
 
 impl Reason {

@@ -159,6 +159,10 @@ pub struct Subscription {
     pub own_posts: bool,
     /// Links instead of attachments, for slow lines.
     pub links: bool,
+    /// Digests as plain text (RFC 1153) instead of MIME (RFC 2046 section 5.1.5).
+    pub plain_digest: bool,
+    /// Meetings as invitations to her alone (RFC 5546 REQUEST), which every calendar program updates by itself.
+    pub invitations: bool,
     /// Where it stands.
     pub state: SubscriptionState,
     /// Who put her there.
@@ -182,6 +186,8 @@ impl Subscription {
             streams: Stream::ALL.to_vec(),
             own_posts: true,
             links: false,
+            plain_digest: false,
+            invitations: false,
             state: SubscriptionState::Active,
             provenance,
             invitation: None,

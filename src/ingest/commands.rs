@@ -16,12 +16,12 @@ use crate::domain::id::PostId;
 use crate::domain::language::Language;
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::Delivery;
-use crate::mail::command::{self, Command, Problem};
+use crate::mail::command::{self, Command, Problem, Switch};
 use crate::mail::content;
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::subscribe::{self, Outcome, Settings, Wish, delivery_text};
-use crate::service::{Actor, Failure, explain};
+use crate::service::{Actor, Failure, explain, meeting};
 
 /// Octets of a mail's text that are searched for commands.
 const TEXT_OCTETS: usize = 64 * 1024;
@@ -163,6 +163,7 @@ impl Incoming {
         let text = match command {
             Command::Help => word("command-help", &[format!("{}/groups/{}", services.site.base_url, group.code)]),
             Command::Which => self.which(person).await?,
+            Command::Calendar(anew) => word("command-calendar", &[meeting::feed_link(services, &person.account, *anew).await?]),
             Command::Why(message_id) => self.why(person, message_id).await?,
             Command::Confirm(token) => match self.confirm_in_passing(token).await? {
                 Some(outcome) => self.outcome_text(group, person, &outcome),
@@ -267,7 +268,19 @@ fn wish(command: &Command) -> Option<Wish> {
             Wish::Set(Settings { delivery: Some(Delivery { mode: *mode, until: *until }), ..Settings::default() })
         }
         Command::SetStreams(streams) => Wish::Set(Settings { streams: Some(streams.clone()), ..Settings::default() }),
-        Command::Help | Command::Confirm(_) | Command::Which | Command::Why(_) | Command::Unknown(..) => return None,
+        Command::SetSwitch(switch, on) => {
+            let on = Some(*on);
+            Wish::Set(match switch {
+                Switch::OwnPosts => Settings { own_posts: on, ..Settings::default() },
+                Switch::Links => Settings { links: on, ..Settings::default() },
+                Switch::Both => Settings { both: on, ..Settings::default() },
+                Switch::PlainDigest => Settings { plain_digest: on, ..Settings::default() },
+                Switch::Invitations => Settings { invitations: on, ..Settings::default() },
+            })
+        }
+        Command::Help | Command::Confirm(_) | Command::Calendar(_) | Command::Which | Command::Why(_) | Command::Unknown(..) => {
+            return None;
+        }
     })
 }
 
@@ -285,6 +298,9 @@ fn words(command: &Command) -> String {
         Command::SetStreams(streams) => {
             format!("set streams {}", streams.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(","))
         }
+        Command::SetSwitch(switch, on) => format!("set {} {}", switch.as_str(), if *on { "on" } else { "off" }),
+        Command::Calendar(false) => "calendar".into(),
+        Command::Calendar(true) => "calendar new".into(),
         Command::Which => "which".into(),
         Command::Why(message_id) => format!("why {}", shown(message_id)),
         Command::Unknown(line, _) => shown(line),

@@ -41,6 +41,8 @@ pub enum Method {
     Cancel,
     /// Invite this one address, for a reader who asked for it, because some clients update only invitations.
     Request(String),
+    /// Take back from this one address what it was invited to.
+    CancelFor(String),
 }
 
 impl Method {
@@ -48,9 +50,21 @@ impl Method {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Publish => "PUBLISH",
-            Self::Cancel => "CANCEL",
+            Self::Cancel | Self::CancelFor(_) => "CANCEL",
             Self::Request(_) => "REQUEST",
         }
+    }
+
+    /// The one address it is for; a list is never named (RFC 5546 section 3.2.1).
+    fn attendee(&self) -> Option<&str> {
+        match self {
+            Self::Publish | Self::Cancel => None,
+            Self::Request(address) | Self::CancelFor(address) => Some(address),
+        }
+    }
+
+    fn cancels(&self) -> bool {
+        matches!(self, Self::Cancel | Self::CancelFor(_))
     }
 }
 
@@ -80,8 +94,8 @@ pub fn object(meeting: &Meeting, method: &Method, setting: &Setting<'_>) -> Stri
 pub fn objects(meetings: &[Meeting], method: &Method, setting: &Setting<'_>) -> String {
     let mut calendar = empty();
     calendar.append_property(Property::new("METHOD", method.as_str()));
-    for meeting in meetings {
-        push_events(&mut calendar, meeting, method, setting);
+    for event in meetings.iter().flat_map(|meeting| events(meeting, method, setting)) {
+        calendar.push(event);
     }
     with_zones(&calendar, &meetings.iter().collect::<Vec<_>>())
 }
@@ -94,8 +108,26 @@ pub struct Feed {
     pub etag: String,
 }
 
+/// The entries of one meeting, written for one reader.
+pub struct Entries {
+    meeting: Meeting,
+    events: Vec<Event>,
+}
+
+impl Entries {
+    /// Those of `meeting`; `None` for a draft, of which no reader knows.
+    pub fn of(meeting: &Meeting, method: &Method, setting: &Setting<'_>) -> Option<Self> {
+        meeting.status.is_public().then(|| Self { meeting: meeting.clone(), events: events(meeting, method, setting) })
+    }
+}
+
 /// The feed `name` of `meetings`.
 pub fn feed(name: &str, meetings: &[Meeting], setting: &Setting<'_>) -> Feed {
+    feed_of(name, meetings.iter().filter_map(|meeting| Entries::of(meeting, &Method::Publish, setting)).collect())
+}
+
+/// The feed `name` of entries that may be of several groups.
+pub fn feed_of(name: &str, entries: Vec<Entries>) -> Feed {
     let mut calendar = empty();
     calendar.append_property(Property::new("METHOD", "PUBLISH"));
     let name = clean(name);
@@ -104,11 +136,11 @@ pub fn feed(name: &str, meetings: &[Meeting], setting: &Setting<'_>) -> Feed {
     let mut refresh = Property::new("REFRESH-INTERVAL", REFRESH);
     calendar.append_property(refresh.append_parameter(Parameter::new("VALUE", "DURATION")).done());
     calendar.append_property(Property::new("X-PUBLISHED-TTL", REFRESH));
-    let shown: Vec<&Meeting> = meetings.iter().filter(|meeting| meeting.status.is_public()).collect();
-    for meeting in &shown {
-        push_events(&mut calendar, meeting, &Method::Publish, setting);
+    let (meetings, events): (Vec<_>, Vec<_>) = entries.into_iter().map(|entries| (entries.meeting, entries.events)).unzip();
+    for event in events.into_iter().flatten() {
+        calendar.push(event);
     }
-    let text = with_zones(&calendar, &shown);
+    let text = with_zones(&calendar, &meetings.iter().collect::<Vec<_>>());
     // DTSTAMP is the time of writing, and no difference to a reader.
     let mut hash = Sha256::new();
     text.split("\r\n").filter(|line| !line.starts_with("DTSTAMP")).for_each(|line| hash.update(line));
@@ -149,19 +181,17 @@ fn empty() -> Calendar {
     calendar
 }
 
-fn push_events(calendar: &mut Calendar, meeting: &Meeting, method: &Method, setting: &Setting<'_>) {
-    let all = entries(meeting, setting.lead_times);
-    for entry in &all {
-        calendar.push(event(meeting, entry, method, setting));
-    }
+fn events(meeting: &Meeting, method: &Method, setting: &Setting<'_>) -> Vec<Event> {
+    let mut events: Vec<Event> = entries(meeting, setting.lead_times).iter().map(|entry| event(meeting, entry, method, setting)).collect();
     // A published object also takes back what an earlier one had and this has not.
     for gone in &meeting.gone {
         let mut event = stamped(meeting, &gone.name, method, setting);
         event.add_property("SUMMARY", one_line(&joined(&meeting.title, setting.languages)));
         all_day(&mut event, gone.day, gone.day);
         event.add_property("STATUS", "CANCELLED");
-        calendar.push(event.done());
+        events.push(event.done());
     }
+    events
 }
 
 /// An event with what all of them have.
@@ -176,7 +206,7 @@ fn stamped(meeting: &Meeting, name: &str, method: &Method, setting: &Setting<'_>
     let mut organizer = Property::new("ORGANIZER", format!("mailto:{}", uri(&setting.organizer.address)));
     organizer.append_parameter(Parameter::new("CN", &parameter(&setting.organizer.name)));
     event.append_property(organizer.done());
-    if let Method::Request(address) = method {
+    if let Some(address) = method.attendee() {
         let mut attendee = Property::new("ATTENDEE", format!("mailto:{}", uri(address)));
         attendee.append_parameter(Parameter::new("RSVP", "FALSE"));
         attendee.append_parameter(Parameter::new("ROLE", "OPT-PARTICIPANT"));
@@ -196,7 +226,7 @@ fn event(meeting: &Meeting, entry: &Entry, method: &Method, setting: &Setting<'_
         }
     };
     event.add_property("SUMMARY", one_line(&summary));
-    event.add_property("STATUS", if *method == Method::Cancel { "CANCELLED" } else { status(meeting) });
+    event.add_property("STATUS", if method.cancels() { "CANCELLED" } else { status(meeting) });
     event.add_property("TRANSP", if entry.transparent { "TRANSPARENT" } else { "OPAQUE" });
     match entry.span {
         Span::Hours { start, end } => {

@@ -35,12 +35,44 @@ pub enum Command {
     SetDelivery(DeliveryMode, Option<NaiveDate>),
     /// Streams that are to be on; the others off.
     SetStreams(Vec<Stream>),
+    /// One of the settings that are on or off.
+    SetSwitch(Switch, bool),
+    /// The private calendar feed; `true`: a new address for it, and the old one ends.
+    Calendar(bool),
     /// What am I subscribed to, how?
     Which,
     /// Why did I get, or not get, the message with this Message-ID (without angle brackets)?
     Why(String),
     /// A line that is no command, with what is wrong with it.
     Unknown(String, Problem),
+}
+
+/// A setting that is on or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Own posts come back.
+    OwnPosts,
+    /// Links instead of attachments.
+    Links,
+    /// All editions in her languages.
+    Both,
+    /// Digests as plain text.
+    PlainDigest,
+    /// Meetings as invitations to her alone.
+    Invitations,
+}
+
+impl Switch {
+    /// As it is written in a command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnPosts => "own-posts",
+            Self::Links => "links",
+            Self::Both => "both",
+            Self::PlainDigest => "plain-digest",
+            Self::Invitations => "invitations",
+        }
+    }
 }
 
 /// What is wrong with a line.
@@ -63,6 +95,8 @@ enum Verb {
     Language,
     Delivery,
     Streams,
+    Switch(Switch),
+    Calendar,
     Which,
     Why,
     End,
@@ -135,6 +169,19 @@ const WORDS: &[(&str, Verb)] = &[
     ("livraison", Verb::Delivery),
     ("streams", Verb::Streams),
     ("stream", Verb::Streams),
+    ("own-posts", Verb::Switch(Switch::OwnPosts)),
+    ("ownposts", Verb::Switch(Switch::OwnPosts)),
+    ("myposts", Verb::Switch(Switch::OwnPosts)),
+    ("links", Verb::Switch(Switch::Links)),
+    ("both", Verb::Switch(Switch::Both)),
+    ("plain-digest", Verb::Switch(Switch::PlainDigest)),
+    ("invitations", Verb::Switch(Switch::Invitations)),
+    ("calendar", Verb::Calendar),
+    ("calendario", Verb::Calendar),
+    ("calendrier", Verb::Calendar),
+    ("календарь", Verb::Calendar),
+    ("日历", Verb::Calendar),
+    ("تقويم", Verb::Calendar),
     ("which", Verb::Which),
     ("status", Verb::Which),
     ("query", Verb::Which),
@@ -168,7 +215,8 @@ const DELIVERY_EXPECTED: &str = "set delivery each|digest|none [until 2027-01-15
 const STREAMS_EXPECTED: &str = "set streams announce,liaison,discuss";
 const CONFIRM_EXPECTED: &str = "confirm TOKEN";
 const WHY_EXPECTED: &str = "why MESSAGE-ID";
-const SET_EXPECTED: &str = "set language …, set delivery … or set streams …";
+const SET_EXPECTED: &str = "set language …, set delivery …, set streams …, or set links on";
+const CALENDAR_EXPECTED: &str = "calendar, or calendar new";
 
 /// Reads the commands of a mail: its subject, then at most [`COMMAND_LINES`] lines of its text, up to `end` or a signature.
 ///
@@ -270,7 +318,12 @@ fn line_of(line: &str) -> Line {
         Verb::Unsubscribe => Line::Command(Command::Unsubscribe),
         Verb::Which => Line::Command(Command::Which),
         Verb::Set => set(arguments).map_or_else(|expected| unknown(Problem::Arguments(expected)), Line::Command),
-        Verb::Language | Verb::Delivery | Verb::Streams | Verb::Digest | Verb::NoMail | Verb::Mail => {
+        Verb::Calendar => match arguments {
+            [] => Line::Command(Command::Calendar(false)),
+            ["new" | "nuevo" | "nouveau"] => Line::Command(Command::Calendar(true)),
+            _ => unknown(Problem::Arguments(CALENDAR_EXPECTED)),
+        },
+        Verb::Language | Verb::Delivery | Verb::Streams | Verb::Switch(_) | Verb::Digest | Verb::NoMail | Verb::Mail => {
             set(&words).map_or_else(|expected| unknown(Problem::Arguments(expected)), Line::Command)
         }
         Verb::Confirm => {
@@ -313,8 +366,26 @@ fn set(arguments: &[&str]) -> Result<Command, &'static str> {
             Ok(Command::SetStreams(streams))
         }
         Some(Verb::Delivery) => delivery(rest),
+        Some(Verb::Switch(switch)) => Ok(Command::SetSwitch(switch, on_or_off(switch, rest)?)),
+        // `digest` alone is a delivery; with a form behind it the form.
+        Some(Verb::Digest) if rest == ["plain"] => Ok(Command::SetSwitch(Switch::PlainDigest, true)),
+        Some(Verb::Digest) if rest == ["mime"] => Ok(Command::SetSwitch(Switch::PlainDigest, false)),
         Some(Verb::Digest | Verb::NoMail | Verb::Mail) => delivery(arguments),
         _ => Err(SET_EXPECTED),
+    }
+}
+
+fn on_or_off(switch: Switch, arguments: &[&str]) -> Result<bool, &'static str> {
+    match arguments {
+        ["on" | "yes" | "true" | "sí" | "si" | "oui"] => Ok(true),
+        ["off" | "no" | "false" | "non"] => Ok(false),
+        _ => Err(match switch {
+            Switch::OwnPosts => "set own-posts on|off",
+            Switch::Links => "set links on|off",
+            Switch::Both => "set both on|off",
+            Switch::PlainDigest => "set digest plain|mime",
+            Switch::Invitations => "set invitations on|off",
+        }),
     }
 }
 
@@ -390,6 +461,13 @@ mod tests {
             ("set delivery none until 2027-01-15", Command::SetDelivery(DeliveryMode::None, day)),
             ("set digest", Command::SetDelivery(DeliveryMode::Digest, None)),
             ("set nomail", Command::SetDelivery(DeliveryMode::None, None)),
+            ("set digest plain", Command::SetSwitch(Switch::PlainDigest, true)),
+            ("set digest mime", Command::SetSwitch(Switch::PlainDigest, false)),
+            ("set own-posts off", Command::SetSwitch(Switch::OwnPosts, false)),
+            ("set links yes", Command::SetSwitch(Switch::Links, true)),
+            ("set invitations on", Command::SetSwitch(Switch::Invitations, true)),
+            ("Calendar", Command::Calendar(false)),
+            ("calendario nuevo", Command::Calendar(true)),
             ("set streams announce,liaison", Command::SetStreams(vec![Stream::Announce, Stream::Liaison])),
             ("set streams liaison announce liaison", Command::SetStreams(vec![Stream::Announce, Stream::Liaison])),
             ("set streams none", Command::SetStreams(vec![])),
@@ -421,6 +499,8 @@ mod tests {
             ("set language espanol", LANGUAGES_EXPECTED),
             ("set streams all,gossip", STREAMS_EXPECTED),
             ("set", SET_EXPECTED),
+            ("set links maybe", "set links on|off"),
+            ("calendar please now", CALENDAR_EXPECTED),
             ("confirm", CONFIRM_EXPECTED),
             ("confirm ../../etc/passwd-and-more", CONFIRM_EXPECTED),
             ("why", WHY_EXPECTED),

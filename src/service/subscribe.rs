@@ -5,6 +5,7 @@
 //! what it refuses is listed with its rule and the rest is done. Nothing is deleted: who left is kept as a note, so that no import
 //! brings her back.
 
+mod calendars;
 mod manage;
 mod own;
 mod requests;

@@ -56,6 +56,8 @@ fn open() -> Vec<Route> {
     vec![
         show("/", Anyone, page::group::list),
         show("/groups/{code}", Anyone, page::group::show),
+        show("/groups/{code}/calendar.ics", Anyone, page::calendar::group),
+        show("/calendar/{token}", Token, page::calendar::private),
         show("/u/{token}", Token, page::unsubscribe::ask),
         act("/u/{token}", Token, page::unsubscribe::leave),
         act("/u/{token}/undo", Token, page::unsubscribe::come_back),

@@ -284,19 +284,22 @@ async fn joiners_get_the_current_meetings_and_leavers_their_cancellation() {
     let bench = Bench::new("2026-12-01T10:00:00Z").await;
     bench.apply(FILE).await;
     let (both, second): (GroupCode, GroupCode) = ("SG12RG-AMR".parse().unwrap(), "SG2RG-AMR".parse().unwrap());
-    let join =
-        async |code: &GroupCode, number: u64| meeting::calendar_for_joiner(&bench.services, code, &account(number, &["es"])).await.unwrap();
-    assert_eq!(join(&second, 3).await, None, "the announcement itself will reach her");
+    let member = |code: &GroupCode, number: u64| {
+        vec![(Subscription::new(code.clone(), AccountId(number), Provenance::Own, at("2026-12-01T10:00:00Z")), account(number, &["es"]))]
+    };
+    let join = async |code: &GroupCode, number: u64| meeting::joined(&bench.services, code, &member(code, number)).await.unwrap();
+    assert_eq!(join(&second, 3).await, 0, "the announcement itself will reach her");
     bench.send().await;
-    let post = bench.store.post(join(&second, 3).await.unwrap()).await.unwrap().unwrap();
-    assert!(bench.raw(&post).await.contains("method=PUBLISH"));
-    let leave =
-        async |code: &GroupCode, number: u64| meeting::calendar_for_leaver(&bench.services, code, &account(number, &["es"])).await.unwrap();
-    assert_eq!(leave(&both, 2).await, None, "she keeps it by the other group");
-    let post = bench.store.post(leave(&second, 3).await.unwrap()).await.unwrap().unwrap();
-    assert!(bench.raw(&post).await.contains("method=CANCEL"));
+    bench.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(join(&second, 3).await, 1);
+    assert!(bench.raw(&bench.posts("SG2RG-AMR").await[0]).await.contains("method=PUBLISH"));
+    let leave = async |code: &GroupCode, number: u64| meeting::left(&bench.services, code, &member(code, number)).await.unwrap();
+    assert_eq!(leave(&both, 2).await, 0, "she keeps it by the other group");
+    bench.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(leave(&second, 3).await, 1);
+    assert!(bench.raw(&bench.posts("SG2RG-AMR").await[0]).await.contains("method=CANCEL"));
     bench.clock.advance(at("2027-05-01T00:00:00Z") - bench.clock.now());
-    assert_eq!(join(&second, 3).await, None, "it is over");
+    assert_eq!(join(&second, 3).await, 0, "it is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,7 @@ impl World {
                 return;
             }
             Act::Report => {
-                let report = Report { reference: format!("{id}-R1"), url: String::new(), at: now, attendance: Some(40) };
+                let report = Report { reference: format!("{id}-R1"), url: String::new(), file: None, at: now, attendance: Some(40) };
                 wanted.report = Some(report);
                 wanted.status = MeetingStatus::Held;
             }

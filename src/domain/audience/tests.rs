@@ -27,7 +27,7 @@ fn member(group: &Group) -> Subscription {
 }
 
 fn facts<'a>(kind: PostKind, groups: &'a [Group], editions: &'a [EditionFacts]) -> PostFacts<'a> {
-    PostFacts { kind, author: None, groups, editions, coming: &[], today: today() }
+    PostFacts { kind, author: None, groups, editions, coming: &[], calendar: false, today: today() }
 }
 
 /// `en,es` for a copy of those editions by the first group, or the key of the reason.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::record::{Meeting, Part};
+use super::record::{Letter, Meeting, Part};
 use super::span::Span;
 use crate::domain::language::Localized;
 
@@ -41,6 +41,8 @@ pub enum Field {
     Status,
     /// Contact.
     Contact,
+    /// The letter that convenes it.
+    Letter,
 }
 
 impl Field {
@@ -62,6 +64,7 @@ impl Field {
             Self::Languages => "languages",
             Self::Status => "status",
             Self::Contact => "contact",
+            Self::Letter => "letter",
         }
     }
 }
@@ -109,6 +112,7 @@ pub fn differences(old: &Meeting, new: &Meeting) -> Vec<FieldChange> {
             (Field::Audience, m.audience.as_str().to_owned()),
             (Field::Languages, m.languages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
             (Field::Contact, m.contact.clone()),
+            (Field::Letter, m.letter.as_ref().map(letter_text).unwrap_or_default()),
         ]
     };
     let (before, after) = (values(old), values(new));
@@ -123,6 +127,11 @@ pub fn span_text(span: &Span) -> String {
         Span::Days { first, last } if first == last => first.to_string(),
         Span::Days { first, last } => format!("{first} - {last}"),
     }
+}
+
+fn letter_text(letter: &Letter) -> String {
+    let file = letter.file.as_ref().map(|file| format!("{} ({} octets)", file.name, file.body.octets));
+    join(&[letter.reference.clone(), file.unwrap_or_default()])
 }
 
 fn part_text(part: &Part) -> String {

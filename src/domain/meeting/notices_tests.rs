@@ -224,6 +224,7 @@ fn a_report_goes_to_group_and_parent_and_ends_the_reminder() {
     let report = super::super::Report {
         reference: "SG12RG-AMR-R1".into(),
         url: String::new(),
+        file: None,
         at: at("2027-05-01T08:00:00Z"),
         attendance: Some(41),
     };

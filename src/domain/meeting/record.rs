@@ -201,6 +201,8 @@ pub struct Report {
     pub reference: String,
     /// Where it is to be read; may be empty.
     pub url: String,
+    /// The report itself, sent with the notice; `None` where only the reference is known.
+    pub file: Option<Attachment>,
     /// When it was given to Enlace.
     pub at: DateTime<Utc>,
     /// How many took part, if counted.
@@ -320,6 +322,19 @@ impl Meeting {
         self.groups.iter().filter(|group| !self.withdrawn.contains(group))
     }
 
+    /// Groups whose subscribers are told: those that hold it, and those of its parts; the leading one first, each once.
+    ///
+    /// A letter may announce a workshop of one group before the meeting of another (letter 1/SG12RG-AFR of 2017).
+    pub fn concerned_groups(&self) -> Vec<&GroupCode> {
+        let mut groups: Vec<&GroupCode> = self.active_groups().collect();
+        for group in self.parts.iter().flat_map(|part| &part.groups) {
+            if !groups.contains(&group) && !self.withdrawn.contains(group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
     /// The instant at which it opens, its parts included.
     pub fn opens(&self) -> DateTime<Utc> {
         self.spans().map(|span| span.opens(self.zone)).min().unwrap_or_default()
@@ -371,10 +386,22 @@ impl Meeting {
         wanted.moved.clone_from(&self.moved);
         wanted.history.clone_from(&self.history);
         wanted.gone.clone_from(&self.gone);
-        wanted.report = wanted.report.or_else(|| self.report.clone());
-        if wanted.letter.as_ref().is_some_and(|letter| letter.file.is_none()) {
-            let kept = self.letter.as_ref().and_then(|letter| letter.file.clone());
-            wanted.letter.iter_mut().for_each(|letter| letter.file.clone_from(&kept));
+        wanted.report = match (wanted.report, &self.report) {
+            // The same report again: when it was given, and its file, are known already.
+            (Some(again), Some(known)) if again.reference == known.reference => Some(Report {
+                file: again.file.or_else(|| known.file.clone()),
+                url: if again.url.is_empty() { known.url.clone() } else { again.url },
+                at: known.at,
+                attendance: again.attendance.or(known.attendance),
+                ..again
+            }),
+            (report, known) => report.or_else(|| known.clone()),
+        };
+        // A file of meetings names no documents: those that were given stay.
+        match &mut wanted.letter {
+            Some(letter) if letter.file.is_none() => letter.file = self.letter.as_ref().and_then(|letter| letter.file.clone()),
+            Some(_) => {}
+            none => none.clone_from(&self.letter),
         }
         wanted.status = self.status_after(wanted.status);
         self.settled(wanted, lead_times, now, by)
@@ -401,10 +428,29 @@ impl Meeting {
         self.settled(Self { status, ..self.clone() }, lead_times, now, by)
     }
 
+    /// The same meeting with its report, which makes it a meeting that was held and reported.
+    ///
+    /// # Errors
+    /// When it did not take place, or is not over at `now`.
+    pub fn with_report(&self, report: Report, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Result<Revision, String> {
+        match self.status_at(now) {
+            MeetingStatus::Held | MeetingStatus::Reported => {}
+            status if status.is_public() && status.takes_place() => return Err(format!("{} is not over yet", self.id)),
+            status => return Err(format!("{} is {}: it has no report", self.id, status.as_str())),
+        }
+        let status = MeetingStatus::Reported;
+        Ok(self.revised(Self { report: Some(report), status, ..self.clone() }, lead_times, now, by))
+    }
+
+    /// The same meeting with its letter.
+    pub fn with_letter(&self, letter: Letter, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Revision {
+        self.settled(Self { letter: Some(letter), ..self.clone() }, lead_times, now, by)
+    }
+
     fn status_after(&self, wanted: MeetingStatus) -> MeetingStatus {
         match (self.status, wanted) {
             (MeetingStatus::Updated, MeetingStatus::Announced) => MeetingStatus::Updated,
-            (MeetingStatus::Reported, MeetingStatus::Held | MeetingStatus::Announced) => MeetingStatus::Reported,
+            (MeetingStatus::Reported, MeetingStatus::Held | MeetingStatus::Announced | MeetingStatus::Tentative) => MeetingStatus::Reported,
             // What was published cannot become a draft again.
             (public, MeetingStatus::Draft) if public.is_public() => public,
             _ => wanted,

@@ -204,7 +204,13 @@ impl Reader<'_> {
         };
         let report = raw.report.map(|report| {
             let url = self.url(report.url.as_ref())?;
-            Ok::<_, ConfigError>(Report { reference: tidy(&report.reference), url, at: self.known.now, attendance: report.attendance })
+            Ok::<_, ConfigError>(Report {
+                reference: tidy(&report.reference),
+                url,
+                file: None,
+                at: self.known.now,
+                attendance: report.attendance,
+            })
         });
         let meeting = Meeting {
             uid: format!("{id}@{}", self.known.domain),

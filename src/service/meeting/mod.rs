@@ -3,7 +3,11 @@
 //! A person changes the record; what readers are told follows from it by `domain::meeting::notices`, and [`send_due`]
 //! carries it out. Nothing is decided here.
 
+mod acts;
+mod feeds;
 pub mod file;
+mod invitations;
+mod joiners;
 mod record;
 mod send;
 mod texts;
@@ -15,11 +19,14 @@ use std::path::Path;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::language::Language;
 use crate::domain::meeting::{Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
-use crate::mail::calendar::{self, Feed, Method};
+use crate::mail::calendar::{self, Method};
 use crate::service::{Actor, Failure, Services};
 use record::Marks;
 
-pub use send::{calendar_for_joiner, calendar_for_leaver, preview, send_due};
+pub use acts::{Given, Reported, cancel, letter, postpone, report, withdraw};
+pub use feeds::{feed, feed_link, private_feed};
+pub use joiners::{joined, left};
+pub use send::{Preview, preview, send_due};
 pub use texts::outlook;
 pub use weekly::send_outlook;
 
@@ -34,7 +41,7 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
     let now = services.now();
     let known = file::Known { file, groups: &groups, domain: &services.site.domain, now };
     let reading = file::read(text, &known).map_err(|error| Failure::Invalid(error.to_string()))?;
-    let mut applied = view::Applied { meetings: Vec::new(), warnings: reading.warnings, dry_run };
+    let mut applied = view::Applied { meetings: Vec::new(), warnings: reading.warnings, mails: Vec::new(), dry_run };
     let mut writes = Vec::new();
     for wanted in reading.meetings {
         let lead_times = &services.config.meetings;
@@ -56,6 +63,9 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
             due: due(&planned(services, meeting, &marks)).map(|notice| notice.key.to_string()).collect(),
         });
         applied.warnings.extend(lead_warning(services, meeting));
+        if dry_run {
+            applied.mails.extend(preview(services, meeting).await?);
+        }
         if revision.differs {
             writes.push((version, revision.meeting, change));
         }
@@ -96,7 +106,7 @@ pub async fn put(services: &Services, actor: &Actor, wanted: Meeting) -> Result<
 pub async fn meetings(services: &Services, group: Option<&GroupCode>) -> Result<Vec<Meeting>, Failure> {
     let mut meetings = record::all(services).await?;
     if let Some(group) = group {
-        meetings.retain(|meeting| meeting.active_groups().any(|code| code == group));
+        meetings.retain(|meeting| meeting.concerned_groups().contains(&group));
     }
     meetings.sort_by_key(|meeting| (meeting.opens(), meeting.id.clone()));
     Ok(meetings)
@@ -137,50 +147,6 @@ pub async fn plan(services: &Services, id: &MeetingId) -> Result<view::Plan, Fai
     Ok(view::plan(&meeting, &planned(services, &meeting, &marks), &marks, settings(services, &meeting).zone))
 }
 
-/// `meeting cancel`: readers are told, calendars take it back.
-///
-/// # Errors
-/// When there is none of that id, or it was held.
-pub async fn cancel(services: &Services, actor: &Actor, id: &MeetingId, dry_run: bool) -> Result<Meeting, Failure> {
-    set_status(services, actor, id, MeetingStatus::Cancelled, dry_run).await
-}
-
-/// Not on these dates; new ones may follow by [`apply`].
-///
-/// # Errors
-/// When there is none of that id, or it was held.
-pub async fn postpone(services: &Services, actor: &Actor, id: &MeetingId, dry_run: bool) -> Result<Meeting, Failure> {
-    set_status(services, actor, id, MeetingStatus::Postponed, dry_run).await
-}
-
-async fn set_status(services: &Services, actor: &Actor, id: &MeetingId, status: MeetingStatus, dry_run: bool) -> Result<Meeting, Failure> {
-    let (version, meeting) = found(services, id).await?;
-    let now = services.now();
-    if meeting.status_at(now) >= MeetingStatus::Held {
-        return Err(Failure::Invalid(format!("{id} was held; it cannot be {} any more", status.as_str())));
-    }
-    let revision = meeting.with_status(status, &services.config.meetings, now, &actor.name);
-    if revision.differs && !dry_run {
-        record::put(services, &revision.meeting, version).await?;
-        services.audit(actor, &format!("meeting {}", status.as_str()), Some(meeting.lead()), id.as_str()).await?;
-    }
-    Ok(revision.meeting)
-}
-
-/// One group of a joint meeting leaves it: an update to the rest, a cancellation to its own subscribers.
-///
-/// # Errors
-/// When it leads the meeting, or does not hold it.
-pub async fn withdraw(services: &Services, actor: &Actor, id: &MeetingId, group: &GroupCode, dry_run: bool) -> Result<Meeting, Failure> {
-    let (version, meeting) = found(services, id).await?;
-    let revision = meeting.without(group, &services.config.meetings, services.now(), &actor.name).map_err(Failure::Invalid)?;
-    if !dry_run {
-        record::put(services, &revision.meeting, version).await?;
-        services.audit(actor, "meeting withdraw", Some(group), id.as_str()).await?;
-    }
-    Ok(revision.meeting)
-}
-
 /// `meeting ics`: the calendar object that a reader of the leading group's languages gets.
 ///
 /// # Errors
@@ -192,18 +158,6 @@ pub async fn ics(services: &Services, id: &MeetingId) -> Result<String, Failure>
     let group = services.group(meeting.lead())?;
     let first = group.languages.first().copied().unwrap_or(Language::ENGLISH);
     Ok(texts::with_setting(services, &group, first, false, |setting| calendar::object(&meeting, &method, setting)))
-}
-
-/// The public feed of a group: announced meetings, cancelled ones as cancelled, drafts not.
-///
-/// # Errors
-/// When there is no such group.
-pub async fn feed(services: &Services, group: &GroupCode) -> Result<Feed, Failure> {
-    let group = services.group(group)?;
-    let meetings = meetings(services, Some(&group.code)).await?;
-    let first = group.languages.first().copied().unwrap_or(Language::ENGLISH);
-    let name = group.name.best(&group.languages).cloned().unwrap_or_else(|| group.code.to_string());
-    Ok(texts::with_setting(services, &group, first, true, |setting| calendar::feed(&name, &meetings, setting)))
 }
 
 async fn found(services: &Services, id: &MeetingId) -> Result<(u64, Meeting), Failure> {

@@ -10,23 +10,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
 use tracing::{info, warn};
 
 use super::record::{self, Mark, Marks};
-use super::texts::{self, Told, context, languages, with_setting};
-use super::{due, meetings, planned};
+use super::texts::{Told, context, languages, with_setting};
+use super::{due, invitations, meetings, planned};
 use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupCode, GroupKind};
 use crate::domain::id::PostId;
 use crate::domain::language::Language;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::meeting::{Meeting, MeetingId, Notice, NoticeKey, NoticeKind, To, notices};
-use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::meeting::{Attachment, Meeting, MeetingId, Notice, NoticeKey, NoticeKind, To, notices};
+use crate::domain::post::{Arrival, Audience, CALENDAR_ORIGIN, Edition, Post, PostKind, PostState};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{DeliveryMode, Role, Stream, Subscription};
 use crate::mail::calendar::{self, Method};
-use crate::mail::write::{self, Automatic, Calendar, Letter, Mailbox};
+use crate::mail::write::{self, Automatic, Calendar, File, Letter, Mailbox};
 use crate::service::robot::{group_name, language_for};
 use crate::service::{Failure, Services};
 use crate::store::{BodySource, Kept};
@@ -106,8 +105,9 @@ async fn keep(
         warn!(meeting.id = %meeting.id, "There is nobody to send {} to", notice.key);
         return Ok(None);
     };
-    post.origin = origin(covered);
+    post.origin = origin(notice.kind, covered);
     let id = post.id;
+    invitations::send(services, meeting, notice, plan, &post).await?;
     match services.store.keep_post(post, vec![format!("meeting-notice {}", notice.key)]).await? {
         Kept::New(_) => Ok(Some((id, covered.to_vec()))),
         Kept::Repeated(first) => {
@@ -118,13 +118,15 @@ async fn keep(
     }
 }
 
-/// `meeting:KEY` with the other notices it says behind `+`.
-fn origin(covered: &[NoticeKey]) -> String {
-    format!("meeting:{}", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"))
+/// `meeting:KEY`, or with [`CALENDAR_ORIGIN`], with the other notices it says behind `+`.
+fn origin(kind: NoticeKind, covered: &[NoticeKey]) -> String {
+    let front = if method_of(kind).is_some() { CALENDAR_ORIGIN } else { "meeting:" };
+    format!("{front}{}", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"))
 }
 
 fn said_by(origin: &str) -> Vec<NoticeKey> {
-    origin.strip_prefix("meeting:").unwrap_or_default().split('+').filter_map(|key| key.parse().ok()).collect()
+    let keys = origin.strip_prefix("meeting:").or_else(|| origin.strip_prefix(CALENDAR_ORIGIN));
+    keys.unwrap_or_default().split('+').filter_map(|key| key.parse().ok()).collect()
 }
 
 /// A mail as a reader of one language gets it, for `--dry-run`.
@@ -134,6 +136,10 @@ pub struct Preview {
     pub key: String,
     /// In which language.
     pub language: String,
+    /// Who gets it: groups, or the managers of groups.
+    pub to: String,
+    /// Names of the files that go with it.
+    pub files: Vec<String>,
     /// Subject.
     pub subject: String,
     /// Text.
@@ -151,9 +157,14 @@ pub async fn preview(services: &Services, meeting: &Meeting) -> Result<Vec<Previ
     for notice in due(&plan) {
         let groups = groups_of(services, meeting, &notice.to);
         let Some(group) = groups.first() else { continue };
+        let names = groups.iter().map(|group| group.code.to_string()).collect::<Vec<_>>().join(", ");
+        let to = if notice.to == To::Managers { format!("managers of {names}") } else { names };
+        let mut files: Vec<String> = method_of(notice.kind).map(|_| "invite.ics".to_owned()).into_iter().collect();
+        files.extend(document_of(meeting, notice.kind).map(|document| document.name.clone()));
         for language in spoken(services) {
             let (subject, text) = words(services, meeting, group, notice, &plan, language)?;
-            previews.push(Preview { key: notice.key.to_string(), language: language.to_string(), subject, text });
+            let (key, language) = (notice.key.to_string(), language.to_string());
+            previews.push(Preview { key, language, to: to.clone(), files: files.clone(), subject, text });
         }
     }
     Ok(previews)
@@ -165,6 +176,7 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[N
     let now = services.now();
     let id = PostId::new(now, services.chance());
     let message_id = format!("{id}.meeting@{}", services.site.domain);
+    let files = files_of(services, meeting, notice.kind).await?;
     let spoken = spoken(services);
     let mut editions = Vec::with_capacity(spoken.len());
     let mut subject = String::new();
@@ -173,8 +185,9 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[N
         if subject.is_empty() {
             subject.clone_from(&line);
         }
-        let calendar = calendar_of(services, meeting, &group, notice, *language);
-        let letter = letter(services, &group, *language, Words { subject: line, text, message_id: message_id.clone(), calendar });
+        let calendar = method_of(notice.kind).map(|method| attached(services, std::slice::from_ref(meeting), &group, &method, *language));
+        let words = Words { subject: line, text, message_id: message_id.clone(), calendar, files: files.clone() };
+        let letter = letter(services, &group, *language, words);
         editions.push(edition(services, *language, &letter).await?);
     }
     let (kind, audience) = match &notice.to {
@@ -210,7 +223,8 @@ fn groups_of(services: &Services, meeting: &Meeting, to: &To) -> Vec<Arc<Group>>
     let table = services.groups();
     let mut codes: Vec<GroupCode> = match to {
         To::Leaving(code) => vec![code.clone()],
-        To::Subscribers | To::Managers | To::SubscribersAndParents => meeting.active_groups().cloned().collect(),
+        To::Managers => meeting.active_groups().cloned().collect(),
+        To::Subscribers | To::SubscribersAndParents => meeting.concerned_groups().into_iter().cloned().collect(),
     };
     if *to == To::SubscribersAndParents {
         let parents: Vec<_> = codes.iter().filter_map(|code| table.get(code)?.parent.clone()).collect();
@@ -223,7 +237,7 @@ fn groups_of(services: &Services, meeting: &Meeting, to: &To) -> Vec<Arc<Group>>
 }
 
 /// Languages of editions: those the service offers and has texts for.
-fn spoken(services: &Services) -> Vec<Language> {
+pub(super) fn spoken(services: &Services) -> Vec<Language> {
     let there = services.texts.languages();
     let mut spoken: Vec<_> = services.config.service.languages.iter().copied().filter(|language| there.contains(language)).collect();
     if spoken.is_empty() {
@@ -233,7 +247,7 @@ fn spoken(services: &Services) -> Vec<Language> {
 }
 
 /// Subject and text of a notice for a reader of `language`: hers first; what a person announces also in the group's others.
-fn words(
+pub(super) fn words(
     services: &Services,
     meeting: &Meeting,
     group: &Group,
@@ -268,6 +282,7 @@ pub(super) struct Words {
     pub text: String,
     pub message_id: String,
     pub calendar: Option<Calendar>,
+    pub files: Vec<File>,
 }
 
 pub(super) fn letter(services: &Services, group: &Group, language: Language, words: Words) -> Letter {
@@ -288,7 +303,7 @@ pub(super) fn letter(services: &Services, group: &Group, language: Language, wor
         text: words.text,
         html: None,
         calendar: words.calendar,
-        files: Vec::new(),
+        files: words.files,
     }
 }
 
@@ -297,17 +312,31 @@ pub(super) async fn edition(services: &Services, language: Language, letter: &Le
     Ok(Edition { language: Some(language), body })
 }
 
-/// The calendar object of a notice that changes a reader's calendar.
-fn calendar_of(services: &Services, meeting: &Meeting, group: &Group, notice: &Notice, language: Language) -> Option<Calendar> {
-    let method = match notice.kind {
-        NoticeKind::Announcement | NoticeKind::Change => Method::Publish,
-        NoticeKind::Cancellation | NoticeKind::Postponement | NoticeKind::Withdrawal => Method::Cancel,
-        _ => return None,
-    };
-    Some(attached(services, std::slice::from_ref(meeting), group, &method, language))
+/// What a notice of that kind does to a reader's calendar, if anything.
+pub(super) fn method_of(kind: NoticeKind) -> Option<Method> {
+    match kind {
+        NoticeKind::Announcement | NoticeKind::Change => Some(Method::Publish),
+        NoticeKind::Cancellation | NoticeKind::Postponement | NoticeKind::Withdrawal => Some(Method::Cancel),
+        _ => None,
+    }
 }
 
-fn attached(services: &Services, meetings: &[Meeting], group: &Group, method: &Method, language: Language) -> Calendar {
+/// The files that go with a notice: the letter with what announces and changes, the report with its own notice.
+pub(super) async fn files_of(services: &Services, meeting: &Meeting, kind: NoticeKind) -> Result<Vec<File>, Failure> {
+    let Some(attachment) = document_of(meeting, kind) else { return Ok(Vec::new()) };
+    let bytes = services.store.body(&attachment.body).await?.to_vec();
+    Ok(vec![File { name: attachment.name.clone(), content_type: attachment.media_type.clone(), bytes }])
+}
+
+fn document_of(meeting: &Meeting, kind: NoticeKind) -> Option<&Attachment> {
+    match kind {
+        NoticeKind::Announcement | NoticeKind::Change => meeting.letter.as_ref()?.file.as_ref(),
+        NoticeKind::Report => meeting.report.as_ref()?.file.as_ref(),
+        _ => None,
+    }
+}
+
+pub(super) fn attached(services: &Services, meetings: &[Meeting], group: &Group, method: &Method, language: Language) -> Calendar {
     let text = with_setting(services, group, language, false, |setting| calendar::objects(meetings, method, setting));
     Calendar { method: method.as_str().to_owned(), text, file_name: "invite.ics".to_owned() }
 }
@@ -394,82 +423,4 @@ pub(super) fn planned_for(account: &Account, group: usize, edition: u8, reason: 
 
 fn edition_of(spoken: &[Language], language: Language) -> u8 {
     spoken.iter().position(|l| *l == language).and_then(|i| u8::try_from(i).ok()).unwrap_or(0)
-}
-
-/// Sends somebody who joined `group` its current meetings; `None` if there are none.
-///
-/// # Errors
-/// When a template or the store fails.
-pub async fn calendar_for_joiner(services: &Services, group: &GroupCode, account: &Account) -> Result<Option<PostId>, Failure> {
-    to_one(services, group, account, &Method::Publish).await
-}
-
-/// Takes the current meetings of `group` out of the calendar of somebody who left it, but for those she has by another group.
-///
-/// # Errors
-/// When a template or the store fails.
-pub async fn calendar_for_leaver(services: &Services, group: &GroupCode, account: &Account) -> Result<Option<PostId>, Failure> {
-    to_one(services, group, account, &Method::Cancel).await
-}
-
-async fn to_one(services: &Services, code: &GroupCode, account: &Account, method: &Method) -> Result<Option<PostId>, Failure> {
-    let group = services.group(code)?;
-    let now = services.now();
-    let language = language_for(services, Some(account), &group);
-    let mut current = Vec::new();
-    for mut meeting in meetings(services, Some(code)).await? {
-        // A meeting whose announcement is not out yet is announced to her with all the others.
-        let announced = record::marks(services, &meeting.id).await?.keys().any(|key| key.milestone == "announcement");
-        if !meeting.is_current(now) || !announced {
-            continue;
-        }
-        if *method == Method::Cancel {
-            let mut stays = false;
-            for other in meeting.active_groups().filter(|other| *other != code) {
-                let other = services.store.subscription(other, account.id).await?;
-                stays |= other.is_some_and(|other| wants_announcements(services, &other));
-            }
-            if stays {
-                continue;
-            }
-            // Clients pass over a CANCEL whose sequence was not raised.
-            meeting.sequence += 1;
-        }
-        current.push(meeting);
-    }
-    if current.is_empty() {
-        return Ok(None);
-    }
-    let shown: Vec<_> = current.iter().map(|m| texts::meeting_context(services, m, group.timezone, language)).collect();
-    let template = if *method == Method::Cancel { "meeting-left" } else { "meeting-joined" };
-    let context =
-        json!({ "group": crate::service::robot::group_context(services, &group, language), "meetings": shown, "language": language });
-    let mail = services.texts.mail(language, Some(code.as_str()), template, context)?;
-    let id = PostId::new(now, services.chance());
-    let message_id = format!("{id}.meeting@{}", services.site.domain);
-    let calendar = Some(attached(services, &current, &group, method, language));
-    let subject = mail.subject.clone();
-    let mut letter =
-        letter(services, &group, language, Words { subject: mail.subject, text: mail.text, message_id: message_id.clone(), calendar });
-    letter.to = vec![Mailbox { name: account.name.clone(), address: account.address().to_string() }];
-    let recipient = planned_for(account, 0, 0, Reason::new(Rule::RobotMail, [template]));
-    let post = Post {
-        id,
-        groups: vec![code.clone()],
-        kind: PostKind::Robot,
-        message_id,
-        subject,
-        sender: None,
-        author: None,
-        received_at: now,
-        not_before: now,
-        editions: vec![edition(services, language, &letter).await?],
-        audience: Audience::Listed(vec![recipient]),
-        state: PostState::Accepted,
-        arrival: Arrival::default(),
-        origin: format!("meeting:{template}"),
-    };
-    match services.store.keep_post(post, Vec::new()).await? {
-        Kept::New(id) | Kept::Repeated(id) => Ok(Some(id.get())),
-    }
 }

@@ -165,6 +165,8 @@ pub struct Applied {
     pub meetings: Vec<AppliedMeeting>,
     /// What is doubtful.
     pub warnings: Vec<String>,
+    /// With `dry_run`: the mails that would go out at once, in each language.
+    pub mails: Vec<super::Preview>,
     /// Was nothing written?
     pub dry_run: bool,
 }

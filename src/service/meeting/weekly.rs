@@ -72,7 +72,7 @@ async fn send(
     let message_id = format!("{id}.outlook@{}", services.site.domain);
     let mail = services.texts.mail(language, Some(codes[0].as_str()), "outlook", context)?;
     let subject = mail.subject.clone();
-    let words = Words { subject: mail.subject, text: mail.text, message_id: message_id.clone(), calendar: None };
+    let words = Words { subject: mail.subject, text: mail.text, message_id: message_id.clone(), calendar: None, files: Vec::new() };
     let first = list.first().and_then(|recipient| recipient.account).map(|account| account.to_string()).unwrap_or_default();
     let names: Vec<&str> = codes.iter().map(GroupCode::as_str).collect();
     let key = format!("{occurrence} {language} {} {first}", names.join(","));

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::own::renewed;
-use super::{Outcome, Settings, requests};
+use super::{Outcome, Settings, calendars, requests};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::gate::{self, Verdict, Way};
@@ -154,6 +154,8 @@ pub(super) struct Batch<'a> {
     dry_run: bool,
     seen: HashSet<crate::domain::id::AccountId>,
     changed: Vec<Subscription>,
+    joined: Vec<(Subscription, Account)>,
+    left: Vec<(Subscription, Account)>,
     decided: Vec<EmailAddress>,
     done: Vec<String>,
     pub(super) lines: Vec<MemberLine>,
@@ -165,7 +167,7 @@ const PAGE: usize = 1_000;
 impl<'a> Batch<'a> {
     pub(super) fn new(services: &'a Services, actor: &'a Actor, group: &'a Group, dry_run: bool) -> Self {
         let (seen, changed, decided, done, lines) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { services, actor, group, dry_run, seen, changed, decided, done, lines }
+        Self { services, actor, group, dry_run, seen, changed, joined: Vec::new(), left: Vec::new(), decided, done, lines }
     }
 
     async fn find(&self, address: &EmailAddress) -> Result<(Option<Account>, Option<Subscription>), Failure> {
@@ -250,6 +252,9 @@ impl<'a> Batch<'a> {
         };
         let mut line = MemberLine::of(address.as_str(), &outcome);
         line.text.push_str(&note);
+        if matches!(outcome, Outcome::Subscribed(_)) && subscription.is_active() && !self.dry_run {
+            self.joined.push((subscription.clone(), account.clone()));
+        }
         if outcome != Outcome::AlreadySubscribed {
             self.write(address, subscription).await?;
         }
@@ -257,9 +262,12 @@ impl<'a> Batch<'a> {
     }
 
     async fn remove(&mut self, address: &EmailAddress) -> Result<MemberLine, Failure> {
-        let (_, subscription) = self.find(address).await?;
+        let (account, subscription) = self.find(address).await?;
         let subscription = subscription.filter(|subscription| !matches!(subscription.state, SubscriptionState::Unsubscribed(_)));
         let Some(mut subscription) = subscription else { return Ok(self.not_subscribed(address)) };
+        if let Some(account) = account.filter(|_| subscription.is_active() && !self.dry_run) {
+            self.left.push((subscription.clone(), account));
+        }
         let about = [address.to_string(), self.group.code.to_string(), self.actor.name.clone(), self.services.today().to_string()];
         let reason = Reason::new(Rule::RemovedByManager, about);
         subscription.state = SubscriptionState::Unsubscribed(reason.clone());
@@ -294,16 +302,25 @@ impl<'a> Batch<'a> {
         }
         self.done.push(address.to_string());
         self.changed.push(subscription);
-        if self.changed.len() >= PAGE {
+        if self.changed.len() >= PAGE { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        if !self.changed.is_empty() {
             self.services.store.put_subscriptions(std::mem::take(&mut self.changed)).await?;
+        }
+        let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
+        if !joined.is_empty() {
+            calendars::joined(self.services, &self.group.code, &joined).await;
+        }
+        if !left.is_empty() {
+            calendars::left(self.services, &self.group.code, &left).await;
         }
         Ok(())
     }
 
     pub(super) async fn finish(mut self, act: &str) -> Result<MemberReport, Failure> {
-        if !self.changed.is_empty() {
-            self.services.store.put_subscriptions(std::mem::take(&mut self.changed)).await?;
-        }
+        self.flush().await?;
         // A request that waited for a manager is answered by what the manager did.
         let waiting: HashSet<String> = if self.dry_run {
             HashSet::new()

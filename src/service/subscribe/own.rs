@@ -1,6 +1,6 @@
 //! What a person does with her own subscriptions. She was proved, by whatever means, before this is called.
 
-use super::{Outcome, Settings, requests};
+use super::{Outcome, Settings, calendars, requests};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::gate::{self, Verdict, Way};
@@ -97,10 +97,12 @@ async fn subscribe(
     };
     let subscription = renewed(services, group, &account, previous, Provenance::Own, state);
     let pending = !subscription.is_active();
-    services.store.put_subscriptions(vec![subscription]).await?;
+    services.store.put_subscriptions(vec![subscription.clone()]).await?;
     services.audit(actor, if pending { "subscribe request" } else { "subscribe" }, Some(&group.code), address.to_string()).await?;
     if pending {
         requests::await_approval(services, group, address, &account).await?;
+    } else {
+        calendars::joined(services, &group.code, &[(subscription, account)]).await;
     }
     Ok(outcome(verdict.reason().clone()))
 }
@@ -130,6 +132,7 @@ async fn unsubscribe(
 ) -> Result<Outcome, Failure> {
     let not_subscribed = || Outcome::NotSubscribed(Reason::new(Rule::NotSubscribed, [address.as_str(), group.code.as_str()]));
     let Some(mut subscription) = previous else { return Ok(not_subscribed()) };
+    let before = subscription.clone();
     if matches!(subscription.state, SubscriptionState::Unsubscribed(_)) {
         return Ok(not_subscribed());
     }
@@ -138,6 +141,11 @@ async fn unsubscribe(
     subscription.state = SubscriptionState::Unsubscribed(reason.clone());
     services.store.put_subscriptions(vec![subscription]).await?;
     requests::withdraw(services, &group.code, address).await?;
+    if before.is_active()
+        && let Some(account) = services.store.account(before.account).await?
+    {
+        calendars::left(services, &group.code, &[(before, account)]).await;
+    }
     services.audit(actor, "unsubscribe", Some(&group.code), address.to_string()).await?;
     Ok(Outcome::Unsubscribed(reason))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::own::{self, Wish};
-use super::{Outcome, Settings};
+use super::{Outcome, Settings, calendars};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::gate::{self, Verdict, Way};
@@ -123,7 +123,12 @@ pub async fn decide(services: &Services, actor: &Actor, id: RequestId, approve: 
         (false, _) => (SubscriptionState::Unsubscribed(declined("")), Outcome::Declined(declined(""))),
     };
     subscription.state = state;
-    services.store.put_subscriptions(vec![subscription]).await?;
+    services.store.put_subscriptions(vec![subscription.clone()]).await?;
+    if subscription.is_active()
+        && let Some(account) = &account
+    {
+        calendars::joined(services, &group.code, &[(subscription, account.clone())]).await;
+    }
     services.audit(actor, if approve { "request approve" } else { "request decline" }, Some(&group.code), address.to_string()).await?;
     let context = json!({ "outcome": outcome.key(), "reason": outcome.reason().map(ToString::to_string) });
     tell(services, &group, address, account.as_ref(), "request-decided", context, Allowance::Notice).await;

@@ -15,7 +15,8 @@ use crate::service::{Actor, Failure, Services};
 /// Members read at a time.
 const PAGE: usize = 1_000;
 /// Columns of an import and of the export's own settings.
-const COLUMNS: [&str; 8] = ["email", "role", "languages", "delivery", "streams", "both", "own_posts", "links"];
+const COLUMNS: [&str; 10] =
+    ["email", "role", "languages", "delivery", "streams", "both", "own_posts", "links", "plain_digest", "invitations"];
 
 /// A subscriber in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +43,10 @@ pub struct MemberRow {
     pub own_posts: bool,
     /// Links instead of attachments.
     pub links: bool,
+    /// Digests as plain text.
+    pub plain_digest: bool,
+    /// Meetings as invitations to her alone.
+    pub invitations: bool,
     /// Invited until then; `always` without end.
     pub invited: Option<String>,
 }
@@ -70,6 +75,8 @@ pub async fn list(services: &Services, code: &GroupCode) -> Result<Vec<MemberRow
             both: subscription.both,
             own_posts: subscription.own_posts,
             links: subscription.links,
+            plain_digest: subscription.plain_digest,
+            invitations: subscription.invitations,
             invited: subscription.invitation.as_ref().map(|i| i.until.map_or_else(|| "always".to_owned(), |day| day.to_string())),
         }));
     }
@@ -98,6 +105,8 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
             yes(row.both),
             yes(row.own_posts),
             yes(row.links),
+            yes(row.plain_digest),
+            yes(row.invitations),
             row.name,
             row.state.to_owned(),
             row.reason.unwrap_or_default(),
@@ -110,7 +119,7 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
 
 /// Subscribes everybody in a CSV file; a bad row is named with its line, and the rest is done.
 ///
-/// Columns `email`, and if there are `role`, `languages`, `delivery`, `streams`, `both`, `own_posts`, `links`, in any order; an
+/// Columns `email`, and if there are `role`, `languages`, `delivery`, `streams`, `both`, `own_posts`, `links`, `plain_digest`, `invitations`, in any order; an
 /// empty cell leaves the setting alone. Who left by her own wish or was removed is not brought back, and neither is a row with
 /// `state` `unsubscribed`, as the export writes it.
 ///

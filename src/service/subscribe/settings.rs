@@ -23,11 +23,16 @@ pub struct Settings {
     pub own_posts: Option<bool>,
     /// Links instead of attachments.
     pub links: Option<bool>,
+    /// Digests as plain text.
+    pub plain_digest: Option<bool>,
+    /// Meetings as invitations to her alone.
+    pub invitations: Option<bool>,
 }
 
 impl Settings {
     /// The names that [`Settings::set`] knows.
-    pub const KEYS: [&'static str; 7] = ["role", "languages", "both", "delivery", "streams", "own_posts", "links"];
+    pub const KEYS: [&'static str; 9] =
+        ["role", "languages", "both", "delivery", "streams", "own_posts", "links", "plain_digest", "invitations"];
 
     /// Sets one by name from text, as in files, forms and commands: `languages` `es,en`, `delivery` `none until 2027-01-15`,
     /// `streams` `announce,liaison`, `both` `yes`.
@@ -44,6 +49,8 @@ impl Settings {
             "streams" => self.streams = Some(streams(value)?),
             "own_posts" | "own-posts" => self.own_posts = Some(switch(value)?),
             "links" => self.links = Some(switch(value)?),
+            "plain_digest" | "plain-digest" => self.plain_digest = Some(switch(value)?),
+            "invitations" => self.invitations = Some(switch(value)?),
             _ => return Err(format!("\"{}\" cannot be set; known are {}", key.escape_debug(), Self::KEYS.join(", "))),
         }
         Ok(())
@@ -61,6 +68,8 @@ impl Settings {
             ("streams", self.streams.as_ref().map(|streams| join(streams.iter().map(|stream| stream.as_str()).collect()))),
             ("own_posts", self.own_posts.as_ref().map(yes)),
             ("links", self.links.as_ref().map(yes)),
+            ("plain_digest", self.plain_digest.as_ref().map(yes)),
+            ("invitations", self.invitations.as_ref().map(yes)),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -83,6 +92,8 @@ impl Settings {
         put(&mut subscription.streams, self.streams.as_ref(), "streams", &mut changed);
         put(&mut subscription.own_posts, self.own_posts.as_ref(), "own_posts", &mut changed);
         put(&mut subscription.links, self.links.as_ref(), "links", &mut changed);
+        put(&mut subscription.plain_digest, self.plain_digest.as_ref(), "plain_digest", &mut changed);
+        put(&mut subscription.invitations, self.invitations.as_ref(), "invitations", &mut changed);
         changed
     }
 }
