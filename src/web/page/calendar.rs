@@ -23,8 +23,8 @@ pub async fn group(State(site): State<Site>, Path(code): Path<String>, headers: 
 }
 
 /// `GET /calendar/TOKEN.ics`
-pub async fn private(State(site): State<Site>, Path(file): Path<String>, headers: HeaderMap) -> Response {
-    let Some(token) = file.strip_suffix(".ics") else { return StatusCode::NOT_FOUND.into_response() };
+pub async fn private(State(site): State<Site>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let Some(token) = token.strip_suffix(".ics") else { return StatusCode::NOT_FOUND.into_response() };
     match meeting::private_feed(&site.services, token).await {
         Ok(Some(feed)) => answer(&feed, &headers, "private, no-cache", "meetings"),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
