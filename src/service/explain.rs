@@ -41,6 +41,9 @@ pub struct ExplainedRecipient {
     pub group: String,
     /// Oldest first.
     pub attempts: Vec<ExplainedAttempt>,
+    /// The reason as a value, for readers of other languages; `None` where `reason` is the relay's or a report's own text.
+    #[serde(skip)]
+    pub cause: Option<Reason>,
 }
 
 /// The whole trail of a message.
@@ -134,6 +137,7 @@ fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
     };
     ExplainedRecipient {
         rule: record.planned.reason.key(),
+        cause: (reason == record.planned.reason.text()).then(|| record.planned.reason.clone()),
         reason,
         state: record.state.as_str(),
         language: edition.and_then(|edition| edition.language).map(|language| language.to_string()),
@@ -216,5 +220,6 @@ async fn unconsidered(
         language: None,
         group: group.to_string(),
         attempts: Vec::new(),
+        cause: Some(reason),
     })
 }

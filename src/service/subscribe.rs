@@ -15,7 +15,7 @@ mod settings;
 use serde::Serialize;
 
 pub use manage::{Invite, MemberLine, MemberReport, add, remove, set};
-pub use own::{Subscribed, Wish, own, which};
+pub use own::{Subscribed, Wish, own, verdict, which};
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
 pub use roster::{MemberRow, export, import, list};
 pub use settings::{Settings, delivery_text};

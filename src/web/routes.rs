@@ -74,7 +74,20 @@ fn open() -> Vec<Route> {
 /// For whoever is signed in, about herself.
 fn own() -> Vec<Route> {
     use Right::Account;
-    vec![act("/sign-out", Account, page::sign_in::leave)]
+    vec![
+        act("/sign-out", Account, page::sign_in::leave),
+        act("/groups/{code}/join", Account, page::me::join),
+        act("/groups/{code}/leave", Account, page::me::leave),
+        show("/me", Account, page::me::show),
+        act("/me/subscriptions/{code}", Account, page::me::set),
+        act("/me/languages", Account, page::me::languages),
+        act("/me/vacation", Account, page::me::vacation),
+        act("/me/address", Account, page::me::address),
+        show("/me/why", Account, page::own_data::why),
+        show("/me/export.json", Account, page::own_data::export),
+        show("/me/erase", Account, page::own_data::ask_erase),
+        act("/me/erase", Account, page::own_data::erase),
+    ]
 }
 
 /// The router over the table, with the guards.

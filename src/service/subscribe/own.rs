@@ -68,6 +68,15 @@ pub async fn which(services: &Services, account: &Account) -> Result<Vec<Subscri
     Ok(subscribed)
 }
 
+/// What the gate would say if she asked now; changes nothing.
+///
+/// # Errors
+/// When the store fails.
+pub async fn verdict(services: &Services, group: &Group, account: &Account) -> Result<Verdict, Failure> {
+    let previous = services.store.subscription(&group.code, account.id).await?;
+    Ok(gate::may_subscribe(group, account.address(), Some(account), previous.as_ref(), Way::Own, services.today()))
+}
+
 async fn subscribe(
     services: &Services,
     actor: &Actor,

@@ -8,9 +8,13 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
+use crate::domain::gate::Verdict;
 use crate::domain::group::{Group, GroupCode, GroupKind, GuestPolicy, SubscriptionPolicy};
 use crate::domain::language::Language;
-use crate::service::GroupTable;
+use crate::domain::reason::Reason;
+use crate::domain::subscription::SubscriptionState;
+use crate::service::{Failure, GroupTable, subscribe};
+use crate::web::page::choices::language_name;
 use crate::web::{Problem, Site, Visit};
 
 /// A group as a list shows it.
@@ -44,17 +48,8 @@ fn card<'a>(site: &Site, group: &'a Group, language: Language) -> Card<'a> {
         kind: kind(group.kind),
         region: group.region.map(crate::domain::group::Region::as_str),
         parent: group.parent.as_ref().map(GroupCode::as_str),
-        language_names: group.languages.iter().map(|language| name_of(site, *language)).collect(),
+        language_names: group.languages.iter().map(|language| language_name(site, *language)).collect(),
         retired: group.retired,
-    }
-}
-
-/// A language in its own words, or its code where there are no pages in it.
-fn name_of(site: &Site, language: Language) -> String {
-    if site.pages.languages().any(|offered| offered == language) {
-        site.pages.word(language, "language-name", &[])
-    } else {
-        language.to_string()
     }
 }
 
@@ -132,7 +127,14 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
         .map(|other| card(&site, other, language))
         .collect();
     regional.sort_by_key(|card| natural(card.code));
+    let (membership, admitted, why) = match standing(&site, &visit, &group).await {
+        Ok(standing) => standing,
+        Err(failure) => return Problem::from(failure).page(&site, &visit),
+    };
     let content = context! {
+        membership => membership,
+        admitted => admitted,
+        why => why,
         group => Value::from(Serde(card(&site, &group, language))),
         parent_known => group.parent.as_ref().is_some_and(|parent| table.get(parent).is_some()),
         list => Some(group.list.as_str()).filter(|list| !list.is_empty()),
@@ -144,4 +146,23 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
         regional => Value::from(Serde(&regional)),
     };
     site.show(&visit, "group.html", group.code.as_str(), content)
+}
+
+/// The visitor's state in the group, else whether she would be admitted (`yes`, `asks`, `no`), and why not.
+async fn standing(
+    site: &Site,
+    visit: &Visit,
+    group: &Group,
+) -> Result<(Option<&'static str>, Option<&'static str>, Option<String>), Failure> {
+    let Some(account) = visit.account() else { return Ok((None, None, None)) };
+    let say = |reason: &Reason| Some(site.services.texts.reason(visit.language, reason));
+    let present = visit.subscription(&group.code).filter(|one| !matches!(one.state, SubscriptionState::Unsubscribed(_)));
+    if let Some(subscription) = present {
+        return Ok((Some(subscription.state.as_str()), None, subscription.state.reason().and_then(say)));
+    }
+    Ok(match subscribe::verdict(&site.services, group, account).await? {
+        Verdict::Accept(_) => (None, Some("yes"), None),
+        Verdict::Hold(_) | Verdict::Confirm(_) => (None, Some("asks"), None),
+        Verdict::Refuse(reason) => (None, Some("no"), say(&reason)),
+    })
 }

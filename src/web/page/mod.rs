@@ -1,6 +1,9 @@
 //! One file a noun: what a page shows.
 
 pub mod calendar;
+pub mod choices;
 pub mod group;
+pub mod me;
+pub mod own_data;
 pub mod sign_in;
 pub mod unsubscribe;
