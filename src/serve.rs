@@ -159,6 +159,7 @@ fn listener_config(config: &Config, listen: &config::Listen) -> ListenerConfig {
         hostname: config.service.domain.clone(),
         domain: config.service.domain.clone(),
         trusted_networks: listen.trusted_networks.iter().filter_map(|network| network.to_string().parse().ok()).collect(),
+        xforward: listen.xforward,
         tls: listen.tls.as_ref().map(|tls| listener::TlsFiles {
             certificate: tls.certificate.clone(),
             key: tls.key.clone(),

@@ -16,6 +16,9 @@ pub struct Listen {
     /// Clients whose `Authentication-Results` count.
     #[serde(default = "loopback")]
     pub trusted_networks: Vec<Network>,
+    /// Do these clients say by XFORWARD whose message they pass on? Only for a relay that does so itself.
+    #[serde(default)]
+    pub xforward: bool,
     /// Certificate and key; needed for `submission` on a public address.
     pub tls: Option<Tls>,
 }
@@ -52,6 +55,6 @@ fn loopback() -> Vec<Network> {
 impl Default for Listen {
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8024));
-        Self { protocol: Protocol::Lmtp, address, trusted_networks: loopback(), tls: None }
+        Self { protocol: Protocol::Lmtp, address, trusted_networks: loopback(), xforward: false, tls: None }
     }
 }

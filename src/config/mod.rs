@@ -30,7 +30,7 @@ use serde::Deserialize;
 use crate::domain::meeting::LeadTimes;
 
 pub use directory::{Directory, Ldap, Oidc};
-pub use dkim::Dkim;
+pub use dkim::{Dkim, DkimKey};
 pub use error::{ConfigError, Problem, nearest};
 pub use limits::Limits;
 pub use listen::{Listen, Protocol, Tls};

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 
 /// `[senders]`: how it is found out who really sent a message.
@@ -8,6 +10,10 @@ pub struct Senders {
     pub authserv_id: String,
     /// By what means.
     pub verify: Verify,
+    /// The name server that is asked; `None`: those of the system.
+    pub nameserver: Option<SocketAddr>,
+    /// Domains of forwarders whose seals are believed (RFC 8617), such as a mail gateway that changes messages.
+    pub arc_sealers: Vec<String>,
 }
 
 /// By what means a sender is proved.
@@ -24,6 +30,6 @@ pub enum Verify {
 
 impl Default for Senders {
     fn default() -> Self {
-        Self { authserv_id: "mx.example.org".into(), verify: Verify::Headers }
+        Self { authserv_id: "mx.example.org".into(), verify: Verify::Headers, nameserver: None, arc_sealers: Vec::new() }
     }
 }

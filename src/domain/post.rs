@@ -8,7 +8,7 @@ use super::group::GroupCode;
 use super::id::{AccountId, PostId};
 use super::language::Language;
 use super::ledger::PlannedRecipient;
-use super::proof::SenderProof;
+use super::proof::{SenderFindings, SenderProof};
 use super::reason::Reason;
 use super::subscription::Stream;
 
@@ -144,6 +144,8 @@ pub struct Arrival {
     pub reverse_path: String,
     /// One identifier through all logs.
     pub trace: String,
+    /// What was found about its sender.
+    pub found: SenderFindings,
 }
 
 /// A message to one or several groups, or from Enlace to one person.

@@ -211,6 +211,8 @@ rules! {
     OwnInvitation "own-invitation" 250 (2, 0, 0) "{0} gets the meetings of {1} as invitations of her own";
     /// A meeting that was mailed in and cannot be understood.
     MeetingUnclear "meeting-unclear" 550 (5, 6, 0) "the meeting could not be understood: {0}";
+    /// The DNS does not answer, so nobody can be proved; some hours later it is asked of the author.
+    SenderUnclear "sender-unclear" 451 (4, 4, 3) "it cannot be found out at present whether {0} sent this; try again later";
 }
 
 impl Reason {

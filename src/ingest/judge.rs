@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use super::{Incoming, Refusal, accepted};
-use crate::config::Verify;
 use crate::domain::account::Account;
 use crate::domain::address::ReversePath;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::Group;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Audience, BodyRef, PostKind, PostState};
-use crate::domain::proof::{ProofMethod, SenderProof};
+use crate::domain::post::{Arrival, Audience, BodyRef, PostKind, PostState};
+use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Role;
-use crate::mail::field;
 use crate::mail::message::HOPS;
 use crate::mail::token::Purpose;
 use crate::service::moderate;
 use crate::service::post::{self, NewPost};
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::smtp::{Answer, Content, proof};
+use crate::smtp::{Answer, Content};
 use crate::store::{BodySource, Kept};
 
 /// Which of a group's posting addresses was written to.
@@ -46,56 +44,30 @@ struct Passed<'a> {
     group: &'a Arc<Group>,
     address: Address,
     state: PostState,
+    proof: SenderProof,
 }
 
 impl Incoming {
-    /// Who sent this, as far as it is shown. Session log-in first, then what the trusted relay found.
-    pub(super) async fn proof(&self) -> Result<SenderProof, Refusal> {
-        let author = self.author()?.clone();
-        let session = &self.transaction.session;
-        if let Some(user) = &session.authenticated {
-            let own = *user == author || self.services.store.account_by_address(user).await?.is_some_and(|account| account.owns(&author));
-            return Ok(if own {
-                SenderProof::Proved { author, method: ProofMethod::Auth }
-            } else {
-                SenderProof::Unproved { author, tried: format!("authenticated as {user}, who does not own the address") }
-            });
-        }
-        let senders = &self.services.config.senders;
-        Ok(match senders.verify {
-            Verify::None => SenderProof::Proved { author, method: ProofMethod::Trusted },
-            Verify::Headers | Verify::Own => {
-                let head = self.transaction.content.head();
-                let fields: Vec<(String, String)> = self
-                    .message
-                    .header
-                    .fields
-                    .iter()
-                    .filter(|field| field.name.eq_ignore_ascii_case("Authentication-Results"))
-                    .map(|field| (field.name.clone(), field::unfolded(head, field)))
-                    .collect();
-                let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                proof::from_authentication_results(fields, &senders.authserv_id, session.trusted, &author)
-            }
-        })
-    }
-
     /// Answers for all posting addresses of the transaction.
     pub(super) async fn posts(&self, addressed: &[(usize, Arc<Group>, Address)]) -> Vec<(usize, Answer)> {
         let mut answers = Vec::with_capacity(addressed.len());
         if addressed.is_empty() {
             return answers;
         }
-        let proof = self.proof().await;
         let mut passed: Vec<Passed<'_>> = Vec::new();
         for (index, group, address) in addressed {
-            let verdict = match &proof {
-                Ok(proof) => self.judge(group, *address, proof).await,
+            let proof = match address {
+                Address::List | Address::Owner => self.proof().await,
+                Address::Announce => self.proof_of_spokesman(&group.sub_address("announce", &self.services.site.domain)).await,
+            };
+            let proof = match proof {
+                Ok(proof) => proof,
                 Err(refusal) => {
                     answers.push((*index, refusal.answer()));
                     continue;
                 }
             };
+            let verdict = self.judge(group, *address, &proof).await;
             let state = match verdict {
                 Ok(Verdict::Accept(_)) => PostState::Accepted,
                 Ok(Verdict::Hold(reason)) => PostState::Held(reason),
@@ -109,13 +81,11 @@ impl Incoming {
                     continue;
                 }
             };
-            passed.push(Passed { index: *index, group, address: *address, state });
+            passed.push(Passed { index: *index, group, address: *address, state, proof });
         }
-        if let Ok(proof) = &proof
-            && !passed.is_empty()
-        {
+        if !passed.is_empty() {
             match self.body().await {
-                Ok(body) => answers.extend(self.keep(passed, proof, &body).await),
+                Ok(body) => answers.extend(self.keep(passed, &body).await),
                 Err(refusal) => answers.extend(passed.iter().map(|passed| (passed.index, refusal.answer()))),
             }
         }
@@ -169,7 +139,7 @@ impl Incoming {
     }
 
     /// Keeps what passed: one post for all groups that accept it, so that one person gets one copy; a post each for the held.
-    async fn keep(&self, passed: Vec<Passed<'_>>, proof: &SenderProof, body: &BodyRef) -> Vec<(usize, Answer)> {
+    async fn keep(&self, passed: Vec<Passed<'_>>, body: &BodyRef) -> Vec<(usize, Answer)> {
         let mut answers = Vec::new();
         let mut rest = passed;
         while let Some(first) = rest.first() {
@@ -179,7 +149,7 @@ impl Incoming {
                 rest.into_iter().enumerate().partition(|(n, p)| *n == 0 || (together && p.address == address && p.state == state));
             rest = others.into_iter().map(|(_, passed)| passed).collect();
             let batch: Vec<Passed<'_>> = batch.into_iter().map(|(_, passed)| passed).collect();
-            match self.keep_together(&batch, proof, body).await {
+            match self.keep_together(&batch, body).await {
                 Ok(text) => answers.extend(batch.iter().map(|passed| (passed.index, accepted(text.clone())))),
                 Err(refusal) => answers.extend(batch.iter().map(|passed| (passed.index, refusal.answer()))),
             }
@@ -187,20 +157,20 @@ impl Incoming {
         answers
     }
 
-    async fn keep_together(&self, batch: &[Passed<'_>], proof: &SenderProof, body: &BodyRef) -> Result<String, Refusal> {
+    async fn keep_together(&self, batch: &[Passed<'_>], body: &BodyRef) -> Result<String, Refusal> {
         let groups: Vec<&Group> = batch.iter().map(|passed| &**passed.group).collect();
-        let (id, kept) = self.keep_post(&groups, &batch[0], proof, body).await?;
+        let (id, kept) = self.keep_post(&groups, &batch[0], body).await?;
         match kept {
             Kept::New(durable) => {
-                self.after_keeping(batch, proof, id).await;
+                self.after_keeping(batch, id).await;
                 Ok(format!("accepted as {}", durable.get()))
             }
             // One of several groups has it already: the others still need theirs.
             Kept::Repeated(durable) if groups.len() > 1 => {
                 for passed in batch {
-                    let (id, kept) = self.keep_post(&[&**passed.group], passed, proof, body).await?;
+                    let (id, kept) = self.keep_post(&[&**passed.group], passed, body).await?;
                     if matches!(kept, Kept::New(_)) {
-                        self.after_keeping(std::slice::from_ref(passed), proof, id).await;
+                        self.after_keeping(std::slice::from_ref(passed), id).await;
                     }
                 }
                 Ok(format!("accepted, in part before as {}", durable.get()))
@@ -213,10 +183,9 @@ impl Incoming {
         &self,
         groups: &[&Group],
         passed: &Passed<'_>,
-        proof: &SenderProof,
         body: &BodyRef,
     ) -> Result<(crate::domain::id::PostId, Kept), Refusal> {
-        let author = self.services.store.account_by_address(proof.author()).await?;
+        let author = self.services.store.account_by_address(passed.proof.author()).await?;
         let audience = match passed.address {
             Address::List | Address::Announce => Audience::Subscribers,
             Address::Owner => Audience::Listed(self.owners(groups[0]).await?),
@@ -226,12 +195,12 @@ impl Incoming {
             kind: passed.address.kind(),
             message_id: self.message.message_id.clone(),
             subject: self.message.subject.clone(),
-            sender: proof.clone(),
+            sender: passed.proof.clone(),
             author: author.map(|account| account.id),
             body: body.clone(),
             audience,
             state: passed.state.clone(),
-            arrival: self.arrival.clone(),
+            arrival: Arrival { found: self.findings().await, ..self.arrival.clone() },
         };
         Ok(post::keep(&self.services, new).await?)
     }
@@ -259,8 +228,9 @@ impl Incoming {
 
     /// What follows from a held post: a question to its author, a notice to the moderators. The post is safe already,
     /// so a failure here is logged and does not change the answer.
-    async fn after_keeping(&self, batch: &[Passed<'_>], proof: &SenderProof, id: crate::domain::id::PostId) {
+    async fn after_keeping(&self, batch: &[Passed<'_>], id: crate::domain::id::PostId) {
         for passed in batch {
+            let proof = &passed.proof;
             let done = match &passed.state {
                 PostState::AwaitsAuthor(_) => self.ask_author(passed.group, proof, id).await,
                 PostState::Held(_) => self.tell_moderators(passed.group, id).await,

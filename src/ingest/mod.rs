@@ -7,12 +7,14 @@
 mod bounces;
 mod commands;
 mod judge;
+mod senders;
 mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use crate::domain::address::{EmailAddress, ReversePath};
 use crate::domain::destination::Destination;
@@ -21,6 +23,7 @@ use crate::domain::post::Arrival;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::{self, Message};
 use crate::service::{Failure, Services};
+use crate::smtp::proof::own::Found;
 use crate::smtp::{Answer, Content, Receiver, SessionInfo, Transaction};
 use crate::store::StoreError;
 
@@ -42,6 +45,8 @@ struct Incoming {
     transaction: Transaction,
     message: Message,
     arrival: Arrival,
+    /// What our own look at the sender found, once it was asked for.
+    found: OnceCell<Arc<Found>>,
 }
 
 impl Incoming {
@@ -163,8 +168,9 @@ impl Receiver for Ingest {
             helo: session.helo.clone(),
             reverse_path: transaction.reverse_path.to_string(),
             trace: session.trace.clone(),
+            ..Arrival::default()
         };
-        let incoming = Incoming { services: Arc::clone(&self.services), transaction, message, arrival };
+        let incoming = Incoming { services: Arc::clone(&self.services), transaction, message, arrival, found: OnceCell::new() };
         incoming.handle().await
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rights::{self, Rejudged};
-use super::{Actor, Failure, Services};
+use super::{Actor, Failure, Services, senders};
 use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
@@ -197,6 +197,7 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
         for address in &account.addresses {
             services.store.remove_entry(import::DEPARTED, &address.key()).await?;
         }
+        senders::forget(services, account.id).await?;
         services.store.remove_account(account.id).await?;
         // The trail says that it was done, not to whom.
         services.audit(actor, "account erase", None, account.id.to_string()).await?;
@@ -228,7 +229,8 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
         .filter(|entry| names_her(&entry.actor) || names_her(&entry.detail))
         .map(|entry| json!({ "at": entry.at, "actor": entry.actor, "act": entry.act, "group": entry.group, "detail": entry.detail }))
         .collect();
-    Ok(json!({ "account": account, "subscriptions": subscriptions, "requests": requests, "audit": audit }))
+    let ways = senders::ways(services, account.id).await?;
+    Ok(json!({ "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "audit": audit }))
 }
 
 async fn find(services: &Services, address: &EmailAddress) -> Result<Account, Failure> {

@@ -13,6 +13,7 @@ pub mod post;
 pub mod queue;
 pub mod rights;
 pub mod robot;
+pub mod senders;
 pub mod session;
 pub mod subscribe;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use std::sync::{Arc, RwLock};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Verify};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::destination::{Destination, Lists};
@@ -33,6 +34,7 @@ use crate::domain::reason::Reason;
 use crate::domain::subscription::{Role, Subscription};
 use crate::mail::compose;
 use crate::mail::token::{Keys, SECRET_OCTETS};
+use crate::smtp::proof::dns::Dns;
 use crate::store::{AuditEntry, Store, StoreError};
 use crate::text::{TextError, Texts};
 
@@ -131,6 +133,8 @@ pub struct Services {
     pub keys: Keys,
     /// List domain and link base, as copies show them.
     pub site: compose::Service,
+    /// Name servers for the proof of senders; `None` if this machine names none.
+    pub dns: Option<Dns>,
     groups: RwLock<Arc<GroupTable>>,
 }
 
@@ -156,7 +160,14 @@ impl Services {
             secret
         };
         let site = compose::Service { domain: config.service.domain.clone(), base_url: config.service.base_url.clone() };
-        let services = Self { keys: Keys::new(&secret), store, config, texts, clock, site, groups: RwLock::default() };
+        let dns = match Dns::new(config.senders.nameserver) {
+            Ok(dns) => Some(dns),
+            Err(error) if config.senders.verify == Verify::Own => {
+                return Err(Failure::Invalid(format!("senders.verify = \"own\": {error}")));
+            }
+            Err(_) => None,
+        };
+        let services = Self { keys: Keys::new(&secret), store, config, texts, clock, site, dns, groups: RwLock::default() };
         services.reload_groups().await?;
         Ok(services)
     }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Failure, Services};
+use super::{Failure, Services, senders};
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::Group;
 use crate::domain::id::{AccountId, PostId};
@@ -123,6 +123,9 @@ pub async fn confirm_author(services: &Services, id: PostId) -> Result<Confirmed
                 break;
             }
         }
+    }
+    if let (Some(account), false) = (&account, matches!(confirmed, Confirmed::Refused(_))) {
+        senders::remember(services, account.id, &post.arrival.found).await?;
     }
     post.sender = Some(sender);
     post.state = match &confirmed {

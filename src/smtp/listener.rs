@@ -45,6 +45,8 @@ pub struct ListenerConfig {
     pub domain: String,
     /// Clients whose `Authentication-Results` count, and who may open many sessions. Never looser about line ends.
     pub trusted_networks: Vec<Network>,
+    /// May those clients say by XFORWARD whose message they pass on?
+    pub xforward: bool,
     /// Certificate and key; needed for `submission`.
     pub tls: Option<TlsFiles>,
     /// Bounds on what a client may send.
@@ -152,6 +154,7 @@ pub async fn bind(config: ListenerConfig) -> io::Result<Listener> {
         hostname: config.hostname,
         domain: config.domain,
         starttls: tls.as_ref().is_some_and(|tls| !tls.implicit),
+        xforward: config.xforward,
         limits: config.limits,
     });
     let admission = Arc::new(Admission::new(&config.patience));
@@ -248,6 +251,7 @@ impl Shared {
             protocol: self.session.protocol.as_str(),
             local: self.local,
             peer,
+            client: None,
             helo: String::new(),
             trusted,
             tls: false,

@@ -9,7 +9,7 @@ pub mod listener;
 pub mod proof;
 pub mod session;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,7 +50,9 @@ pub struct SessionInfo {
     pub local: SocketAddr,
     /// The client.
     pub peer: SocketAddr,
-    /// Its LHLO or EHLO name.
+    /// Whose message a trusted relay is passing on, as it said by XFORWARD; `None` if it did not.
+    pub client: Option<IpAddr>,
+    /// Its LHLO or EHLO name, or that of the relay's client.
     pub helo: String,
     /// Is the client in the listener's `trusted_networks`? Then its Authentication-Results may count.
     pub trusted: bool,

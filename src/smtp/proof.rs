@@ -2,15 +2,22 @@
 //!
 //! A result counts only if the session is trusted, the field carries our relay's identifier as a whole token, and it
 //! is the topmost field of that identifier: whatever stands below it came with the message. A pass counts only when
-//! it is aligned with the author's domain (RFC 7489 section 3.1). Not here: own checks of DKIM, SPF and DMARC by DNS.
+//! it is aligned with the author's domain (RFC 7489 section 3.1). Our own look at DKIM, SPF, DMARC and ARC is in `own`.
 //! The surprise: where several filters of one relay write a field each, only the last of them is topmost, so that one
 //! has to be the one that knows DMARC.
 
+pub mod dmarc;
+pub mod dns;
+pub mod own;
 mod results;
+pub mod signature;
+
+use chrono::{DateTime, Utc};
 
 use self::results::{MethodResult, Results};
 use crate::domain::address::EmailAddress;
-use crate::domain::proof::{ProofMethod, SenderProof};
+use crate::domain::proof::{ProofMethod, SenderFindings, SenderProof};
+use crate::mail::field::Header;
 
 /// Results of a field that are named in the log.
 const RESULTS_TOLD: usize = 8;
@@ -39,6 +46,86 @@ pub fn from_authentication_results<'a>(
     match method_that_proves(&field.methods, author) {
         Some(method) => SenderProof::Proved { author: author.clone(), method },
         None => unproved(format!("{authserv_id} says {}", told(&field.methods))),
+    }
+}
+
+/// What the trusted relay found, in the form that is kept with a post; nothing if its results do not count.
+pub fn findings_of_relay<'a>(
+    header_fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    authserv_id: &str,
+    trusted: bool,
+    author: &EmailAddress,
+) -> SenderFindings {
+    let Some(field) = topmost(header_fields, authserv_id).filter(|field| trusted && field.authserv_id.plain && !field.unreadable) else {
+        return SenderFindings::default();
+    };
+    let passed = |method: &str, properties: &[&str]| -> Vec<String> {
+        let passes = field.methods.iter().filter(|r| r.method == method && r.result == "pass");
+        passes.filter_map(|r| properties.iter().find_map(|property| domain_of(r, property))).collect()
+    };
+    let (signers, senders) = (passed("dkim", &["header.d"]), passed("spf", &["smtp.mailfrom"]));
+    let proved = method_that_proves(&field.methods, author).is_some();
+    let ways = signers.iter().map(|domain| format!("dkim:{domain}")).chain(senders.iter().map(|domain| format!("spf:{domain}")));
+    SenderFindings {
+        results: results_again(&field.methods),
+        signed: signers.iter().any(|domain| is_aligned(domain, author.domain())),
+        ways: if proved { Vec::new() } else { ways.collect() },
+        ..SenderFindings::default()
+    }
+}
+
+/// SPF of the reverse-path's domain as the trusted relay found it.
+pub fn spf_of_relay<'a>(
+    header_fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    authserv_id: &str,
+    author: &EmailAddress,
+) -> Option<(String, &'static str)> {
+    let field = topmost(header_fields, authserv_id).filter(|field| field.authserv_id.plain && !field.unreadable)?;
+    let result = field.methods.iter().find(|result| result.method == "spf")?;
+    let known = ["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"];
+    let word = known.into_iter().find(|word| result.result == *word)?;
+    let about = if word == "pass" && !spf_is_about(result, author) { "none" } else { word };
+    Some((domain_of(result, "smtp.mailfrom")?, about))
+}
+
+/// The results once more, made of nothing but what was understood.
+fn results_again(methods: &[MethodResult]) -> String {
+    let word = |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).take(80).collect::<String>();
+    let about = |result: &MethodResult| {
+        ["header.d", "header.from", "smtp.mailfrom"]
+            .iter()
+            .find_map(|name| domain_of(result, name).map(|domain| format!(" {name}={}", word(&domain))))
+            .unwrap_or_default()
+    };
+    methods
+        .iter()
+        .take(RESULTS_TOLD)
+        .map(|result| format!("{}={}{}", word(&result.method), word(&result.result), about(result)))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Why the message's own signatures are not enough to announce or to liaise, where somebody else verified them: something
+/// that readers see is not under them, or is there twice. `None` if there is no signature of the author's domain to look at.
+pub fn weakness(
+    message: &[u8],
+    header: &Header,
+    author: &EmailAddress,
+    date: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    list_named: bool,
+) -> Option<String> {
+    if let Some(doubled) = signature::doubled(header) {
+        return Some(doubled);
+    }
+    let signatures = signature::of_domain(message, header, own::SIGNATURES, |domain| is_aligned(domain, author.domain()));
+    let weak = signatures.iter().find_map(|one| signature::weakness(one, date, now));
+    match weak {
+        Some(why) => Some(format!("the signature is not enough here: {why}")),
+        None if !signatures.is_empty() && !list_named => {
+            Some("the signature is not enough here: neither To nor Cc names the list".to_owned())
+        }
+        None => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod login;
 mod shape;
 mod text;
 mod transaction;
+mod xforward;
 
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct SessionConfig {
     pub domain: String,
     /// Is STARTTLS offered?
     pub starttls: bool,
+    /// May a trusted client say by XFORWARD whose message it passes on?
+    pub xforward: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -277,8 +280,10 @@ impl Session {
             Command::Bdat { octets, last } => self.chunk_begins(octets, last),
             Command::Auth { mechanism, initial } => return self.auth(mechanism, initial.as_deref()),
             Command::StartTls => return self.starttls(),
+            Command::Xforward(attributes) => self.xforward(&attributes),
             Command::Rset => {
                 self.forget_transaction(content);
+                self.forget_client();
                 self.answer(&Answer::new(250, (2, 0, 0), "forgotten"));
             }
             Command::Noop => self.answer(&Answer::new(250, (2, 0, 0), "still here")),
@@ -317,6 +322,9 @@ impl Session {
         }
         if self.offers_auth() {
             lines.push("AUTH PLAIN LOGIN".to_owned());
+        }
+        if self.takes_xforward() {
+            lines.push("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE".to_owned());
         }
         let last = lines.len() - 1;
         for (at, line) in lines.iter().enumerate() {

@@ -3,5 +3,6 @@
 
 pub mod client;
 pub mod daemon;
+pub mod dns;
 pub mod postfix;
 pub mod sink;

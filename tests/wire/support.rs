@@ -136,6 +136,7 @@ pub fn config(protocol: Protocol) -> ListenerConfig {
         hostname: "mx.example.org".to_owned(),
         domain: "lists.example.org".to_owned(),
         trusted_networks: Vec::new(),
+        xforward: false,
         tls: None,
         limits: Limits::default(),
         patience: Patience { early: Duration::ZERO, slowdown: Duration::ZERO, ..Patience::default() },

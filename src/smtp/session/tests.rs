@@ -13,12 +13,20 @@ struct Run {
 }
 
 fn session(protocol: Protocol, limits: Limits) -> Session {
-    let config = SessionConfig { protocol, hostname: "mx.example.org".to_owned(), domain: "l.example".to_owned(), starttls: false, limits };
+    let config = SessionConfig {
+        protocol,
+        hostname: "mx.example.org".to_owned(),
+        domain: "l.example".to_owned(),
+        starttls: false,
+        xforward: false,
+        limits,
+    };
     let address = "127.0.0.1:24".parse().unwrap();
     let info = SessionInfo {
         protocol: protocol.as_str(),
         local: address,
         peer: address,
+        client: None,
         helo: String::new(),
         trusted: true,
         tls: protocol == Protocol::Submission,

@@ -231,6 +231,7 @@ impl Session {
     /// One answer a recipient, in order; over SMTP they become one. Missing ones count as 451.
     pub fn message_answered(&mut self, mut answers: Vec<Answer>) {
         let At::Asked(Question::Message { recipients }) = std::mem::replace(&mut self.at, At::Command) else { return };
+        self.forget_client();
         answers.resize(recipients, Answer::new(451, (4, 3, 0), "the message could not be judged, try again later"));
         if answers.iter().any(Answer::is_positive) {
             self.commands = 0;

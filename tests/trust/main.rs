@@ -1,0 +1,6 @@
+//! Who sent it, what we sign, who may log in, and what an attacker does not gain. Real peers: dkimpy, OpenDKIM, Postfix.
+
+mod proof;
+mod signer;
+#[path = "../support/mod.rs"]
+mod support;
