@@ -8,6 +8,7 @@
 pub mod bell;
 pub mod body;
 mod lock;
+pub mod postgres;
 pub mod record;
 mod sheet;
 pub mod sled;
@@ -384,6 +385,13 @@ pub enum StoreOptions {
         /// How it is run; the default is right outside of tests.
         options: sled::SledOptions,
     },
+    /// A PostgreSQL database, for any number of nodes.
+    Postgres {
+        /// `service.data_dir`, of this node alone.
+        data_dir: PathBuf,
+        /// Which database, and how it is used.
+        options: postgres::PostgresOptions,
+    },
 }
 
 /// Opens the store, creating it if it is not there.
@@ -396,5 +404,6 @@ pub async fn open(options: StoreOptions) -> Result<Arc<dyn Store>> {
             let opened = tokio::task::spawn_blocking(move || sled::SledStore::open(&data_dir, options)).await;
             Ok(opened.map_err(|e| StoreError::Unavailable(format!("opening the store: {e}")))??)
         }
+        StoreOptions::Postgres { data_dir, options } => Ok(postgres::PostgresStore::open(&data_dir, options).await?),
     }
 }

@@ -4,7 +4,11 @@
 
 mod crash;
 mod damage;
+#[path = "../support/database.rs"]
+#[allow(dead_code)]
+mod database;
 mod disk;
+mod postgres;
 mod samples;
 mod sled;
 mod suite;
