@@ -47,6 +47,14 @@ impl Clock {
         }
     }
 
+    /// How far it runs ahead of the machine's time, negative when behind; zero for one that stands.
+    pub fn shift(&self) -> TimeDelta {
+        match self.kind {
+            Kind::Running => TimeDelta::milliseconds(self.shift_milliseconds.load(Ordering::SeqCst)),
+            Kind::Manual => TimeDelta::zero(),
+        }
+    }
+
     /// Moves all clones by `by`, forwards or backwards.
     pub fn advance(&self, by: TimeDelta) {
         self.shift_milliseconds.fetch_add(by.num_milliseconds(), Ordering::SeqCst);

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::control::Control;
 use crate::cli::execute::Executor;
 use crate::clock::Clock;
-use crate::config::{self, Config, Transport};
+use crate::config::{self, Backend, Config, Transport};
 use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::schedule::jobs::Jobs;
@@ -23,6 +23,7 @@ use crate::service::Services;
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
 use crate::smtp::session::{Limits, Protocol};
+use crate::store::postgres::{PostgresOptions, Timing};
 use crate::store::sled::SledOptions;
 use crate::store::{self, Store, StoreOptions};
 use crate::text::Texts;
@@ -42,14 +43,24 @@ pub struct Opened {
 /// When a template or the store cannot be read; another process has the store.
 pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Opened> {
     let texts = Texts::load(config.service.templates.as_deref()).context("templates")?;
-    let store = store::open(store_options(&config)).await?;
+    let store = store::open(store_options(&config, &clock)).await?;
     let services = Services::new(Arc::clone(&store), config, Arc::new(texts), clock).await?;
     Ok(Opened { store, services: Arc::new(services) })
 }
 
-fn store_options(config: &Config) -> StoreOptions {
+/// The store that the configuration names; leases are judged by `clock`'s shift.
+pub fn store_options(config: &Config, clock: &Clock) -> StoreOptions {
+    let data_dir = config.service.data_dir.clone();
+    if let (Backend::Postgres, Some(url)) = (config.store.backend, &config.store.url) {
+        let options = PostgresOptions {
+            url: url.reveal().to_owned(),
+            connections: config.store.connections,
+            timing: Timing::Database(clock.shift()),
+        };
+        return StoreOptions::Postgres { data_dir, options };
+    }
     StoreOptions::Sled {
-        data_dir: config.service.data_dir.clone(),
+        data_dir,
         options: SledOptions {
             cache_octets: config.store.cache.0,
             floor_octets: Some(config.limits.free_disk.0),
@@ -103,6 +114,9 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         tasks.spawn(async move { listener.serve(receiver, stop).await });
     }
     tasks.spawn(notices::run(Arc::clone(&services), intake.clone()));
+    if config.store.backend == Backend::Postgres {
+        tasks.spawn(follow_groups(Arc::clone(&services), intake.clone()));
+    }
     let mut work = vec![outlook::job(&services)];
     work.extend(tidy::jobs(&services));
     let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, work);
@@ -119,6 +133,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
             connections: config.relay.connections,
             recipients_a_transaction: config.relay.recipients,
             retry_for: config.limits.retry_for.0,
+            lease: config.store.lease.0,
             ..delivery::Settings::default()
         },
     });
@@ -136,6 +151,25 @@ impl Running {
         self.delivery.stop().await;
         self.store.close().await?;
         Ok(())
+    }
+}
+
+/// Groups are kept in memory; another node may have changed them.
+async fn follow_groups(services: Arc<Services>, stop: CancellationToken) {
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+    let mut bell = services.store.bell();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            rung = bell.changed() => if rung.is_err() { return },
+        }
+        if let Err(error) = services.reload_groups().await {
+            tracing::warn!(%error, "could not read the groups again");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
     }
 }
 

@@ -36,6 +36,12 @@ pub(super) fn check(config: &Config, text: &str, file: &Path) -> Result<(), Conf
     if config.store.backend == Backend::Postgres && config.store.url.is_none() {
         return at(&["store", "backend"], "the postgres store needs a url".into(), "give store.url or store.url_file");
     }
+    if !(4..=1_000).contains(&config.store.connections) {
+        return at(&["store", "connections"], format!("{} connections to the database", config.store.connections), "use 4 to 1000");
+    }
+    if config.store.lease.0.as_secs() < 5 {
+        return at(&["store", "lease"], "a lease of less than 5 s would end while a copy is handed over".into(), "use at least \"5 s\"");
+    }
     let relay = &config.relay;
     if relay.connections == 0 || relay.connections > 1_000 {
         return at(&["relay", "connections"], format!("{} connections to the relay", relay.connections), "use 1 to 1000");

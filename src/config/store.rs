@@ -1,8 +1,9 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Octets, Secret};
+use super::{Octets, Secret, Span};
 
 /// `[store]`: where the record is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,6 +17,10 @@ pub struct Store {
     pub url_file: Option<PathBuf>,
     /// Memory that `sled` may use for its cache.
     pub cache: Octets,
+    /// Most connections of this node to `postgres`.
+    pub connections: u32,
+    /// How long a node may have a batch in hand before another one takes it over.
+    pub lease: Span,
 }
 
 /// Kinds of store.
@@ -30,6 +35,13 @@ pub enum Backend {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { backend: Backend::Sled, url: None, url_file: None, cache: Octets(16 << 20) }
+        Self {
+            backend: Backend::Sled,
+            url: None,
+            url_file: None,
+            cache: Octets(16 << 20),
+            connections: 16,
+            lease: Span(Duration::from_mins(15)),
+        }
     }
 }

@@ -71,9 +71,9 @@ struct Notes {
 }
 
 impl ActiveBatch {
-    /// With `open` recipients to serve.
-    pub fn new(due: DueBatch, claim: Claim, open: usize) -> Self {
-        Self { due, claim, began: Instant::now(), notes: Mutex::new(Notes { unresolved: open, ..Notes::default() }) }
+    /// With `open` recipients to serve; `began` lies before the claim was asked for.
+    pub fn new(due: DueBatch, claim: Claim, began: Instant, open: usize) -> Self {
+        Self { due, claim, began, notes: Mutex::new(Notes { unresolved: open, ..Notes::default() }) }
     }
 
     /// These recipients of it, to be put up for the sessions.

@@ -24,7 +24,7 @@ const CLAIMED_OF_A_POST: usize = 3;
 /// Most due batches looked at.
 const LOOKED_AT: usize = 1024;
 /// Part of a lease after which the rest of a batch is given back.
-const LEASE_USED: f64 = 0.66;
+pub const LEASE_USED: f64 = 0.66;
 
 /// Feeds until the delivery stops, then gives back what is claimed.
 pub async fn run(floor: Arc<Floor>) {
@@ -118,14 +118,15 @@ fn choose(due: Vec<DueBatch>, active: &[Arc<ActiveBatch>], free: usize) -> Vec<D
     ranked.into_iter().map(|(_, _, batch)| batch).take(free).collect()
 }
 
-async fn claim(floor: &Arc<Floor>, batches: Vec<DueBatch>) -> Result<Vec<(DueBatch, Claim)>> {
+async fn claim(floor: &Arc<Floor>, batches: Vec<DueBatch>) -> Result<Vec<(DueBatch, Claim, Instant)>> {
+    let began = Instant::now();
     let (store, now, lease) = (&floor.services.store, floor.services.now(), floor.settings.lease);
     let asked = join_all(batches.iter().map(|batch| store.claim_batch(batch.key, now, lease))).await;
     let mut claims = Vec::with_capacity(batches.len());
     let mut failed = None;
     for (batch, answer) in batches.into_iter().zip(asked) {
         match answer {
-            Ok(Claimed::Started(claim)) => claims.push((batch, *claim)),
+            Ok(Claimed::Started(claim)) => claims.push((batch, *claim, began)),
             Ok(Claimed::InProgress | Claimed::Finished) => {}
             Err(error) => failed = Some(error),
         }
@@ -137,9 +138,9 @@ async fn claim(floor: &Arc<Floor>, batches: Vec<DueBatch>) -> Result<Vec<(DueBat
     }
 }
 
-fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim)>) {
+fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim, Instant)>) {
     let table = floor.services.groups();
-    for (due, claim) in claims {
+    for (due, claim, began) in claims {
         let together = |group: u8| {
             let code = claim.post.groups.get(usize::from(group));
             let personal = code.and_then(|code| table.get(code)).is_none_or(|group| group.personal);
@@ -151,15 +152,15 @@ fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim)>) {
             Open { index, group, edition, together: together(group) }
         });
         let open: VecDeque<_> = open.collect();
-        let batch = Arc::new(ActiveBatch::new(due, claim, open.len()));
+        let batch = Arc::new(ActiveBatch::new(due, claim, began, open.len()));
         floor.add(&batch, open);
     }
 }
 
 /// Notes that a batch whose time is up failed for want of a relay.
-fn give_up(floor: &Arc<Floor>, (due, claim): (DueBatch, Claim), cause: &str) {
+fn give_up(floor: &Arc<Floor>, (due, claim, began): (DueBatch, Claim, Instant), cause: &str) {
     let open: Vec<u16> = (0_u16..).zip(&claim.recipients).filter(|(_, row)| !row.state.is_final()).map(|(index, _)| index).collect();
-    let batch = Arc::new(ActiveBatch::new(due, claim, open.len()));
+    let batch = Arc::new(ActiveBatch::new(due, claim, began, open.len()));
     let answer = RelayAnswer::LostBefore(cause.to_owned());
     let outcomes = open.into_iter().map(|index| floor.outcome(&batch, index, &answer)).collect();
     batch.note(floor, outcomes);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::batch::{ActiveBatch, Noted};
 use super::copies::{CopyError, Edition};
+use super::feeder::LEASE_USED;
 use super::floor::{Floor, Next};
 use super::lanes::{Open, Turn};
 use crate::domain::ledger::RelayAnswer;
@@ -89,6 +90,10 @@ impl Worker {
     }
 
     async fn serve(&mut self, turn: &Turn, batch: &Arc<ActiveBatch>) {
+        if batch.began.elapsed() > self.floor.settings.lease.mul_f64(LEASE_USED) {
+            // The process stood still for a while: others may have the batch by now.
+            return batch.give_back(&self.floor, turn.recipients.len());
+        }
         let first = turn.recipients[0];
         let answers = match self.floor.copies.edition(&batch.claim.post, first.edition, first.group).await {
             Ok(edition) => match self.hand_over(&edition, turn, batch).await {

@@ -156,6 +156,10 @@ impl Services {
         } else {
             let mut secret = [0; SECRET_OCTETS];
             getrandom::fill(&mut secret).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;
+            // Nodes that start together for the first time must agree: the one who is first is right.
+            store.put_entry(SECRET, SECRET, 0, secret.to_vec()).await?;
+            let first = store.entry(SECRET, SECRET).await?.and_then(|(_, secret)| <[u8; SECRET_OCTETS]>::try_from(secret).ok());
+            let secret = first.ok_or_else(|| Failure::Invalid("the secret of the tokens cannot be read".into()))?;
             store.put_setting(SECRET, secret.to_vec()).await?;
             secret
         };
