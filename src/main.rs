@@ -10,10 +10,11 @@ use anyhow::Context;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clap::Parser;
+use enlace::cli;
 use enlace::cli::arguments::{Arguments, Command, Serve};
 use enlace::cli::control::Handler;
 use enlace::cli::execute::Executor;
-use enlace::cli::report::Failure;
+use enlace::cli::report::{Answer, Failure, Report};
 use enlace::cli::run::{self, NotOpened, Opener};
 use enlace::clock::Clock;
 use enlace::config::Config;
@@ -60,12 +61,24 @@ async fn carry_out(arguments: Arguments) -> ExitCode {
     match &arguments.command {
         None => end(daemon(config, &Serve::default()).await),
         Some(Command::Serve(options)) => end(daemon(config, options).await),
+        Some(Command::Store(command)) => {
+            let answer = Answer::of(store_command(&config, command).await, arguments.json);
+            print(&answer.output, &answer.errors, answer.status)
+        }
         Some(_) => {
             let opener = Process { config: Arc::clone(&config), opened: Mutex::new(None) };
             let words = std::env::args().collect();
             let answer = run::carry_out(&arguments, words, &config.service.data_dir, &opener).await;
             print(&answer.output, &answer.errors, answer.status)
         }
+    }
+}
+
+/// Commands that have the store for themselves.
+async fn store_command(config: &Config, command: &cli::arguments::Store) -> Result<Report, Failure> {
+    let store = serve::store_options(config, &Clock::system());
+    match command {
+        cli::arguments::Store::Migrate { change } => cli::store::migrate(&store, change.dry_run).await,
     }
 }
 

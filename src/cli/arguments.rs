@@ -55,6 +55,9 @@ pub enum Command {
     /// Outgoing mail.
     #[command(subcommand)]
     Queue(Queue),
+    /// The store itself: its version, and copies between its kinds.
+    #[command(subcommand)]
+    Store(Store),
     /// Why an address did, did not or will get a message: the whole trail.
     Explain(Explain),
     /// Print the completions for a shell.
@@ -64,6 +67,17 @@ pub enum Command {
     },
     /// Print the man pages (`enlace man | man -l -`).
     Man,
+}
+
+/// The store itself.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Store {
+    /// Bring the tables of the PostgreSQL database to the version of this program. Forward only: back up before.
+    Migrate {
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 /// Options of `serve`.

@@ -77,7 +77,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
-        None | Some(Command::Serve(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man) => {
+        None | Some(Command::Store(_) | Command::Serve(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man) => {
             Err(Failure::usage("this command is not one for a running daemon"))
         }
     }

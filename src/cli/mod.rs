@@ -13,3 +13,4 @@ pub mod member;
 pub mod queue;
 pub mod report;
 pub mod run;
+pub mod store;
