@@ -49,6 +49,9 @@ pub enum Command {
     /// Posts that wait for a moderator or for their author.
     #[command(subcommand)]
     Hold(Hold),
+    /// Mail that came back: scores, and what a report says.
+    #[command(subcommand)]
+    Bounce(Bounce),
     /// Meetings with their deadlines and the plan of their notices.
     #[command(subcommand)]
     Meeting(Meeting),
@@ -331,6 +334,17 @@ pub enum Hold {
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,
+    },
+}
+
+/// What came back.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Bounce {
+    /// What Enlace makes of messages that came back: one line of JSON a file. Needs neither configuration nor daemon.
+    Parse {
+        /// Messages as they came; `-` is standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, check, explain, group, hold, meeting, member, queue};
+use super::{account, bounce, check, explain, group, hold, meeting, member, queue};
 use crate::service::{self, Services};
 
 /// Carries requests out with the services of this process.
@@ -70,6 +70,7 @@ impl Handler for Executor {
 pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
     match command {
         Some(Command::Account(command)) => account::execute(context, command).await,
+        Some(Command::Bounce(command)) => bounce::execute(context, &command),
         Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
         Some(Command::Meeting(command)) => meeting::execute(context, command).await,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod arguments;
+pub mod bounce;
 pub mod check;
 pub mod control;
 pub mod execute;

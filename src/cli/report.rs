@@ -124,7 +124,15 @@ pub fn one_line(text: &str) -> String {
 
 /// One JSON document with a line end, readable by eye, every steering character as `\uXXXX` (RFC 8259 section 7).
 pub fn json_line(value: &Value) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| "null".to_owned());
+    harmless(&serde_json::to_string_pretty(value).unwrap_or_else(|_| "null".to_owned()))
+}
+
+/// The same on one line, for commands that print a document a line.
+pub fn json_row(value: &Value) -> String {
+    harmless(&value.to_string())
+}
+
+fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         if is_steering(c) && c != '\n' {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::arguments::{Account, Arguments, Command, Group, Meeting, Member, Shell};
+use super::arguments::{Account, Arguments, Bounce, Command, Group, Meeting, Member, Shell};
 use super::control::{self, Handler, NamedFile, REQUEST_OCTETS, Request, Step};
 use super::report::{Answer, Failure};
 
@@ -47,9 +47,15 @@ pub fn without_store(command: Option<&Command>) -> Option<Answer> {
     let output = match command? {
         Command::Man => MAN_PAGES.to_owned(),
         Command::Completions { shell } => completions(*shell),
+        Command::Bounce(Bounce::Parse { files }) => return Some(super::bounce::parse(files, read_report)),
         _ => return None,
     };
     Some(Answer { output, ..Answer::default() })
+}
+
+/// A message that came back, for `bounce parse`.
+fn read_report(path: &Path) -> io::Result<Vec<u8>> {
+    read_within(path, REQUEST_OCTETS)
 }
 
 fn completions(shell: Shell) -> String {

@@ -19,12 +19,14 @@ impl Incoming {
         let bytes = self.bytes().await?;
         let verdict =
             tokio::task::spawn_blocking(move || report::read(&bytes)).await.map_err(|error| Refusal::Internal(error.to_string()))?;
-        let Some(failure) = verdict.permanent_failure() else {
+        let Some(failure) =
+            verdict.recipients.iter().find(|recipient| recipient.class.is_failure()).map(report::ReportedRecipient::summary)
+        else {
             tracing::info!(trace = self.arrival.trace, kind = verdict.kind(), "A report that is no permanent failure");
             return Ok("taken".into());
         };
         let key = LedgerKey { batch: BatchKey { post: verp.post, number: verp.batch }, index: verp.index };
-        let known = self.services.store.amend_recipient(key, RecipientState::Bounced, self.services.now(), failure.clone()).await?;
+        let known = self.services.store.amend_recipient(key, RecipientState::Bounced, self.services.now(), failure).await?;
         Ok(if known { "noted".into() } else { "taken".into() })
     }
 }

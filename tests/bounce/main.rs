@@ -1,0 +1,8 @@
+//! What comes back: read, scored, and what follows; moderation by mail; nobody is flooded.
+#![allow(missing_docs, clippy::pedantic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod corpus;
+mod forms;
