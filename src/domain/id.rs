@@ -19,6 +19,11 @@ macro_rules! identifier {
             pub fn new(now: DateTime<Utc>, chance: u64) -> Self {
                 Self(compose(now, chance))
             }
+
+            /// The instant it was made for, in milliseconds.
+            pub fn instant(self) -> DateTime<Utc> {
+                i64::try_from(self.0 >> 22).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+            }
         }
 
         impl fmt::Display for $name {
@@ -78,6 +83,7 @@ mod tests {
         let early = PostId::new(DateTime::from_timestamp(1_700_000_000, 0).unwrap(), u64::MAX);
         let late = PostId::new(DateTime::from_timestamp(1_700_000_001, 0).unwrap(), 0);
         assert!(early < late);
+        assert_eq!(late.instant().timestamp(), 1_700_000_001);
         assert_eq!(early.to_string().parse::<PostId>(), Ok(early));
         assert!("xyz".parse::<PostId>().is_err());
     }

@@ -13,6 +13,7 @@ pub mod docx;
 pub mod field;
 mod footer;
 pub mod headers;
+pub mod mbox;
 pub mod message;
 pub mod report;
 pub mod statement;

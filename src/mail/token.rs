@@ -60,6 +60,8 @@ pub enum Purpose {
     Feed = 13,
     /// A link that stops an announcement or statement within its grace time; carries a post's id.
     Stop = 14,
+    /// The seal of a manifest of the archive; never sent.
+    Manifest = 40,
 }
 
 /// What the reverse-path of a copy tells when it comes back.

@@ -9,6 +9,9 @@ use tantivy::tokenizer::{
     AsciiFoldingFilter, Language as Snowball, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager,
 };
 
+use super::detect;
+use super::question::{Place, Question};
+
 /// Fields of text: each language that has rules, and what is in none of them.
 pub const FIELDS: [&str; 7] = ["en", "fr", "es", "ar", "zh", "ru", "any"];
 
@@ -193,6 +196,27 @@ pub fn terms(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     analyzer.token_stream(text).process(&mut |token| terms.push(token.text.clone()));
     terms
+}
+
+/// Where in `text` the first of the wanted words stands, in octets; words are compared as the index compares them.
+pub fn place(text: &str, question: &Question) -> Option<usize> {
+    let field =
+        detect::language_of(text).and_then(|language| FIELDS.into_iter().find(|field| *field == language.as_str())).unwrap_or("any");
+    let mut analyzer = analyzer(field);
+    let wanted: Vec<String> = question
+        .parts
+        .iter()
+        .filter(|part| !part.unwanted && part.place != Place::Author)
+        .flat_map(|part| terms(&mut analyzer, &part.words))
+        .collect();
+    let mut stream = analyzer.token_stream(text);
+    while stream.advance() {
+        let token = stream.token();
+        if wanted.contains(&token.text) && text.is_char_boundary(token.offset_from) {
+            return Some(token.offset_from);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -264,6 +264,18 @@ impl Index {
         self.reader.reload().map_err(|error| self.failed(error))
     }
 
+    /// Removes everything, the note too.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn clear(&self) -> Result<(), SearchError> {
+        self.add(Vec::new())?;
+        if let Some(writer) = &self.writing().writer {
+            writer.delete_all_documents().map_err(|error| self.failed(error))?;
+        }
+        self.commit("")
+    }
+
     /// Closes the writer until there is work again, when its merges are done.
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 
 pub mod analysis;
 pub mod detect;
+pub mod document;
 pub mod index;
 pub mod question;
 
-pub use index::{Entry, Found, Index, SearchError};
+pub use index::{Entry, Found, Index, Scope, SearchError};
 pub use question::Question;

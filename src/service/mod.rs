@@ -5,6 +5,7 @@
 //! store rings the bell.
 
 pub mod account;
+pub mod archive;
 pub mod explain;
 pub mod group;
 pub mod meeting;
@@ -135,6 +136,8 @@ pub struct Services {
     pub site: compose::Service,
     /// Name servers for the proof of senders; `None` if this machine names none.
     pub dns: Option<Dns>,
+    /// The search index of the archives, opened when it is first needed.
+    pub archive: archive::Archive,
     groups: RwLock<Arc<GroupTable>>,
 }
 
@@ -171,7 +174,17 @@ impl Services {
             }
             Err(_) => None,
         };
-        let services = Self { keys: Keys::new(&secret), store, config, texts, clock, site, dns, groups: RwLock::default() };
+        let services = Self {
+            keys: Keys::new(&secret),
+            store,
+            config,
+            texts,
+            clock,
+            site,
+            dns,
+            archive: archive::Archive::default(),
+            groups: RwLock::default(),
+        };
         services.reload_groups().await?;
         Ok(services)
     }

@@ -54,8 +54,10 @@ impl Trial {
         let folder = tempfile::tempdir().unwrap();
         let store = SledStore::open(folder.path(), SledOptions { floor_octets: Some(0), ..SledOptions::default() }).unwrap();
         let clock = Clock::manual("2026-11-24T10:00:00Z".parse().unwrap());
+        let mut config = Config::default();
+        config.service.data_dir = folder.path().to_owned();
         let texts = Arc::new(Texts::load(None).unwrap());
-        let services = Services::new(store, Arc::new(Config::default()), texts, clock).await.unwrap();
+        let services = Services::new(store, Arc::new(config), texts, clock).await.unwrap();
         group::apply(&services, &operator(), GROUPS, "groups.toml", false).await.unwrap();
         Self { services, _folder: folder }
     }
