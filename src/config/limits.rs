@@ -46,6 +46,8 @@ pub struct Limits {
     pub free_disk: Octets,
     /// Rows of an imported file.
     pub import_rows: usize,
+    /// A digest goes out early when so much waits for it, and holds no more in one mail.
+    pub digest_size: Octets,
 }
 
 impl Default for Limits {
@@ -71,6 +73,7 @@ impl Default for Limits {
             retry_for: seconds(5 * 86_400),
             free_disk: Octets(200 << 20),
             import_rows: 2_000_000,
+            digest_size: Octets(1 << 20),
         }
     }
 }

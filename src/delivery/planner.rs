@@ -6,7 +6,7 @@
 //! The surprise: when the same message was sent to another group as a post of its own, that post's plan is read
 //! alongside, and who gets it there does not get it here again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -19,7 +19,7 @@ use crate::domain::ledger::{PlannedRecipient, RecipientState};
 use crate::domain::post::{Audience, Post, PostState};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Subscription;
-use crate::service::Services;
+use crate::service::{Services, digest};
 use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store};
 
 /// Members read at once.
@@ -32,7 +32,14 @@ const PAGE: usize = 500;
 pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64> {
     let store = &services.store;
     store.begin_plan(post.id).await?;
-    let mut batches = Batches { store: store.as_ref(), post, pending: Vec::with_capacity(BATCH_RECIPIENTS), number: 0, considered: 0 };
+    let mut batches = Batches {
+        store: store.as_ref(),
+        post,
+        pending: Vec::with_capacity(BATCH_RECIPIENTS),
+        number: 0,
+        considered: 0,
+        digests: BTreeSet::new(),
+    };
     match &post.audience {
         Audience::Listed(recipients) => {
             for recipient in recipients {
@@ -41,9 +48,14 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
         }
         Audience::Subscribers => plan_subscribers(services, timezone, post, &mut batches).await?,
     }
+    let digests = std::mem::take(&mut batches.digests);
     let (number, considered) = batches.finish().await?;
     // It may have been withdrawn in the meantime.
     if store.post(post.id).await?.is_some_and(|now| now.state == PostState::Accepted) {
+        // Noted before the plan counts, so that a crash between the two loses nothing.
+        for code in digests.into_iter().filter_map(|group| post.groups.get(usize::from(group))) {
+            digest::wait(services, code, post).await?;
+        }
         store.finish_plan(post.id, number, services.now()).await?;
     }
     Ok(considered)
@@ -56,10 +68,15 @@ struct Batches<'a> {
     pending: Vec<PlannedRecipient>,
     number: u32,
     considered: u64,
+    /// Groups, by index, some of whose subscribers take the post in a digest.
+    digests: BTreeSet<u8>,
 }
 
 impl Batches<'_> {
     async fn push(&mut self, recipient: PlannedRecipient) -> Result<()> {
+        if recipient.reason.rule == Rule::InDigest {
+            self.digests.insert(recipient.group);
+        }
         self.pending.push(recipient);
         if self.pending.len() == BATCH_RECIPIENTS { self.write().await } else { Ok(()) }
     }

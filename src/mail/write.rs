@@ -106,6 +106,11 @@ const PLAIN_LINE_OCTETS: usize = 900;
 
 /// The octets of a letter: header, body, CRLF, no line over 998 octets. The header is ASCII but for addresses that are not.
 pub fn letter(letter: &Letter) -> Vec<u8> {
+    enveloped(letter, &content(letter))
+}
+
+/// The header of a letter in front of `content`, which brings its own content fields.
+pub(super) fn enveloped(letter: &Letter, content: &[u8]) -> Vec<u8> {
     let mut head = String::with_capacity(1_024);
     let _ = write!(head, "Date: {}\r\n", letter.date.to_rfc2822());
     let pairs = |list: &'_ [Mailbox]| list.iter().map(|m| (m.name.clone(), m.address.clone())).collect::<Vec<_>>();
@@ -135,7 +140,7 @@ pub fn letter(letter: &Letter) -> Vec<u8> {
     }
     head.push_str("MIME-Version: 1.0\r\n");
     let mut octets = head.into_bytes();
-    octets.extend_from_slice(&content(letter));
+    octets.extend_from_slice(content);
     octets
 }
 
@@ -177,7 +182,28 @@ fn multipart(kind: &str, mut parts: Vec<Vec<u8>>) -> Vec<u8> {
     octets
 }
 
-fn text_part(content_type: &str, text: &str, parameters: &str) -> Vec<u8> {
+/// Several parts that may be of 8 bits under one boundary, with the encoding that the container must then name (RFC 2045 section 6.4).
+pub(super) fn container(kind: &str, parts: &[Vec<u8>]) -> Vec<u8> {
+    let occurs = |boundary: &str| parts.iter().any(|part| memchr::memmem::find(part, boundary.as_bytes()).is_some());
+    let boundary = (0_u32..10_000).map(|number| format!("=_{kind}_{number}_=")).find(|b| !occurs(b)).unwrap_or_default();
+    let plain = parts.iter().all(|part| part.is_ascii());
+    let encoding = if plain { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
+    let mut octets = format!("Content-Type: multipart/{kind};\r\n boundary=\"{boundary}\"\r\n{encoding}\r\n").into_bytes();
+    for part in parts {
+        octets.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+        octets.extend_from_slice(part);
+        octets.extend_from_slice(b"\r\n");
+    }
+    octets.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    octets
+}
+
+/// The field that names the encoding of octets which stay as they are; empty where the default is right.
+pub(super) fn encoding_of(octets: &[u8]) -> &'static str {
+    if octets.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" }
+}
+
+pub(super) fn text_part(content_type: &str, text: &str, parameters: &str) -> Vec<u8> {
     let text = with_crlf(text);
     let (encoding, octets) = if text.is_ascii() && text.split("\r\n").all(|l| l.len() <= PLAIN_LINE_OCTETS && !l.starts_with("From ")) {
         ("7bit", text.into_bytes())

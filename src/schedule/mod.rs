@@ -1,8 +1,9 @@
-//! A time came: recurring jobs and the notices of meetings.
+//! A time came: recurring jobs, the notices of meetings, digests that are full.
 //!
 //! Nothing is decided here. What is due is asked from the record each time ([`crate::domain::meeting::notices`], the cron
 //! expressions of `[schedule]`), so that a restart, a clock that jumps or a second node changes nothing.
 
+pub mod digests;
 pub mod jobs;
 pub mod notices;
 pub mod outlook;

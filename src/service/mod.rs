@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod archive;
+pub mod digest;
 pub mod explain;
 pub mod group;
 pub mod meeting;

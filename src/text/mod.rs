@@ -30,6 +30,8 @@ const FUEL: u64 = 200_000;
 /// `address` and `name` of the reader, `language`, and, if it is about a group, `group` {code, name, address, request, owner, join, leave, page}.
 /// Dates are given as `2027-01-15`, streams, deliveries, states, kinds and categories as their keys, lists as lists.
 pub const MAILS: &[(&str, &[&str])] = &[
+    // contents: a list of {number, subject, author, date, link}
+    ("digest", &["number", "contents"]),
     // stop_address is an address
     ("announcement-receipt", &["subject", "minutes", "stop_address"]),
     ("awaits-approval", &[]),

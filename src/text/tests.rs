@@ -26,6 +26,7 @@ fn sample() -> Value {
         organisation => "Example", country => "MX", kind => "ties", category => "associate", outcome => "declined", approve_address => "l-moderate+d@lists.example.org",
         deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
+        number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {
             group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],
             languages => ["es"], delivery => "none", until => "2027-01-15",

@@ -6,6 +6,7 @@ mod support;
 
 mod commands;
 mod crash;
+mod digest;
 mod post;
 mod postfix;
 mod unsubscribe;

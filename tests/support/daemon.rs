@@ -174,6 +174,13 @@ verify = "headers"
         self.process = Some(process);
     }
 
+    /// Stops the process and starts it again with its clock at `instant`, such as `2027-01-11T06:05:00Z`.
+    pub fn restart_at(&mut self, instant: &str) {
+        assert_eq!(self.stop(), Some(0), "the daemon ends in order");
+        self.arguments = vec!["--clock".into(), instant.into()];
+        self.run();
+    }
+
     /// Where `protocol` (`lmtp`, `smtp`, `web`) listens.
     pub fn address(&self, protocol: &str) -> SocketAddr {
         self.listeners.iter().find(|(name, _)| name == protocol).unwrap_or_else(|| panic!("no {protocol} listener")).1
