@@ -5,6 +5,7 @@
 //! that a file does not name stay as they are.
 
 mod file;
+mod set;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use super::{Actor, Failure, Services};
 use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 
 pub use file::parse;
+pub use set::{SETTABLE, set};
 
 /// Members of a group read at a time when they are counted.
 const PAGE: usize = 1_000;

@@ -13,6 +13,8 @@ pub mod meeting;
 pub mod moderate;
 pub mod post;
 pub mod queue;
+pub mod rehearsal;
+pub mod report;
 pub mod rights;
 pub mod robot;
 pub mod senders;

@@ -6,6 +6,7 @@
 //! brings her back.
 
 mod calendars;
+mod find;
 mod manage;
 mod own;
 mod requests;
@@ -14,6 +15,7 @@ mod settings;
 
 use serde::Serialize;
 
+pub use find::{FoundMember, MemberPage, MemberSearch, find, member};
 pub use manage::{Invite, MemberLine, MemberReport, add, remove, set};
 pub use own::{Subscribed, Wish, own, verdict, which};
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};

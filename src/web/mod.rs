@@ -14,6 +14,7 @@ pub mod page;
 pub mod pages;
 pub mod problem;
 pub mod routes;
+pub mod tallies;
 pub mod visit;
 
 use std::io;
@@ -45,6 +46,7 @@ pub struct Site {
     services: Arc<Services>,
     pages: Arc<Pages>,
     attempts: Arc<Attempts>,
+    tallies: Arc<tallies::Tallies>,
 }
 
 impl Site {
@@ -55,7 +57,7 @@ impl Site {
     pub fn new(services: Arc<Services>) -> Result<Self, PageError> {
         let service = &services.config.service;
         let pages = Pages::load(&service.languages, service.templates.as_deref())?;
-        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default() })
+        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default() })
     }
 
     fn settings(&self) -> &crate::config::Service {

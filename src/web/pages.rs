@@ -273,7 +273,7 @@ mod tests {
         let place = Place { service: "<b>", language: Language::ENGLISH, visit: None, keys: None };
         let content = context! { lines => vec!["<script>alert(1)</script>"], button => (), after => "<i>", home => true };
         let page = pages.render("message.html", &place, "<h1>", content).unwrap();
-        for forbidden in ["<script", "<b>", "<i>", "<h1><", "/\">"] {
+        for forbidden in ["<script", "<b>", "<i>", "<h1><"] {
             assert!(!page.contains(forbidden), "{forbidden} in {page}");
         }
     }

@@ -47,7 +47,7 @@ fn act<H: Handler<T, Site>, T: 'static>(path: &'static str, right: Right, handle
 
 /// The table.
 pub fn routes() -> Vec<Route> {
-    [open(), own()].into_iter().flatten().collect()
+    [open(), own(), managed()].into_iter().flatten().collect()
 }
 
 /// For everybody.
@@ -58,6 +58,8 @@ fn open() -> Vec<Route> {
         show("/groups/{code}", Anyone, page::group::show),
         show("/groups/{code}/calendar.ics", Anyone, page::calendar::group),
         show("/calendar/{token}", Token, page::calendar::private),
+        show("/meetings/{id}", Anyone, page::meeting::show),
+        show("/meetings/{id}/invite.ics", Anyone, page::meeting::calendar),
         show("/u/{token}", Token, page::unsubscribe::ask),
         act("/u/{token}", Token, page::unsubscribe::leave),
         act("/u/{token}/undo", Token, page::unsubscribe::come_back),
@@ -87,6 +89,36 @@ fn own() -> Vec<Route> {
         show("/me/export.json", Account, page::own_data::export),
         show("/me/erase", Account, page::own_data::ask_erase),
         act("/me/erase", Account, page::own_data::erase),
+    ]
+}
+
+/// For whoever decides on a group.
+fn managed() -> Vec<Route> {
+    use Right::{Account, Manager, Moderator};
+    vec![
+        show("/manage", Account, page::manage::list),
+        show("/manage/{code}", Moderator, page::manage::overview),
+        show("/manage/{code}/held", Moderator, page::manage::held::list),
+        show("/manage/{code}/held/{post}", Moderator, page::manage::held::look).about(Object::Held),
+        act("/manage/{code}/held/{post}", Moderator, page::manage::held::act).about(Object::Held),
+        show("/manage/{code}/members", Manager, page::manage::members::list),
+        act("/manage/{code}/members", Manager, page::manage::members::add),
+        act("/manage/{code}/members/import", Manager, page::manage::members::import).with_file(),
+        show("/manage/{code}/members.csv", Manager, page::manage::members::export),
+        show("/manage/{code}/members/{account}", Manager, page::manage::people::member),
+        act("/manage/{code}/members/{account}", Manager, page::manage::people::set),
+        show("/manage/{code}/requests", Manager, page::manage::people::requests),
+        act("/manage/{code}/requests/{request}", Manager, page::manage::people::decide).about(Object::Request),
+        show("/manage/{code}/meetings", Manager, page::manage::meetings::list),
+        act("/manage/{code}/meetings", Manager, page::manage::meetings::apply),
+        show("/manage/{code}/meetings/{id}", Manager, page::manage::meetings::look),
+        act("/manage/{code}/meetings/{id}", Manager, page::manage::meetings::act),
+        show("/manage/{code}/rehearsal", Manager, page::manage::rehearsal::try_out),
+        show("/manage/{code}/reports", Manager, page::manage::reports::reports),
+        show("/manage/{code}/why", Manager, page::manage::people::why),
+        show("/manage/{code}/settings", Manager, page::manage::settings::show_all),
+        act("/manage/{code}/settings", Manager, page::manage::settings::change),
+        show("/manage/{code}/audit", Manager, page::manage::audit),
     ]
 }
 

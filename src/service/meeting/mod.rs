@@ -79,6 +79,32 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
     Ok(applied)
 }
 
+/// Every group that the meetings of a file's text would speak to, each once; nothing is written.
+///
+/// # Errors
+/// As [`apply`].
+pub fn concerned(services: &Services, file: &Path, text: &str) -> Result<Vec<GroupCode>, Failure> {
+    let groups = services.groups();
+    let known = file::Known { file, groups: &groups, domain: &services.site.domain, now: services.now() };
+    let reading = file::read(text, &known).map_err(|error| Failure::Invalid(error.to_string()))?;
+    let mut named: Vec<GroupCode> = reading.meetings.iter().flat_map(|meeting| meeting.concerned_groups()).cloned().collect();
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
+/// The calendar object of a meeting for everybody: without passcodes.
+///
+/// # Errors
+/// When its leading group is gone.
+pub fn public_object(services: &Services, meeting: &Meeting) -> Result<String, Failure> {
+    let gone = matches!(meeting.status, MeetingStatus::Cancelled | MeetingStatus::Postponed);
+    let method = if gone { Method::Cancel } else { Method::Publish };
+    let group = services.group(meeting.lead())?;
+    let first = group.languages.first().copied().unwrap_or(Language::ENGLISH);
+    Ok(texts::with_setting(services, &group, first, true, |setting| calendar::object(meeting, &method, setting)))
+}
+
 /// Writes one meeting that was made in another way than by a file (a page, a mail), with the same consequences.
 ///
 /// # Errors

@@ -58,16 +58,26 @@ pub struct MemberLine {
     /// Line of the file, where it came from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
+    /// The reason as a value, for readers of other languages.
+    #[serde(skip)]
+    pub cause: Option<Reason>,
 }
 
 impl MemberLine {
     pub(super) fn of(address: &str, outcome: &Outcome) -> Self {
         let rule = outcome.reason().map(Reason::key);
-        Self { address: address.to_owned(), outcome: outcome.key(), rule, text: outcome.text(), line: None }
+        Self {
+            address: address.to_owned(),
+            outcome: outcome.key(),
+            rule,
+            text: outcome.text(),
+            line: None,
+            cause: outcome.reason().cloned(),
+        }
     }
 
     pub(super) fn wrong(address: &str, text: impl Into<String>) -> Self {
-        Self { address: address.to_owned(), outcome: "wrong", rule: None, text: text.into(), line: None }
+        Self { address: address.to_owned(), outcome: "wrong", rule: None, text: text.into(), line: None, cause: None }
     }
 }
 

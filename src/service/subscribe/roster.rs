@@ -63,25 +63,30 @@ pub async fn list(services: &Services, code: &GroupCode) -> Result<Vec<MemberRow
         let page = services.store.members_of_group(&group.code, after, PAGE).await?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.account);
-        rows.extend(page.iter().map(|(subscription, account)| MemberRow {
-            address: account.address().to_string(),
-            name: account.name.clone(),
-            role: role_text(subscription.role),
-            delivery: delivery_text(subscription.delivery),
-            languages: subscription.languages.iter().map(ToString::to_string).collect(),
-            streams: subscription.streams.iter().map(|stream| stream.as_str()).collect(),
-            state: subscription.state.as_str(),
-            reason: subscription.state.reason().map(ToString::to_string),
-            both: subscription.both,
-            own_posts: subscription.own_posts,
-            links: subscription.links,
-            plain_digest: subscription.plain_digest,
-            invitations: subscription.invitations,
-            invited: subscription.invitation.as_ref().map(|i| i.until.map_or_else(|| "always".to_owned(), |day| day.to_string())),
-        }));
+        rows.extend(page.iter().map(|(subscription, account)| row(subscription, account)));
     }
     rows.sort_by(|a, b| a.address.cmp(&b.address));
     Ok(rows)
+}
+
+/// A subscriber as lists show her.
+pub(super) fn row(subscription: &crate::domain::subscription::Subscription, account: &crate::domain::account::Account) -> MemberRow {
+    MemberRow {
+        address: account.address().to_string(),
+        name: account.name.clone(),
+        role: role_text(subscription.role),
+        delivery: delivery_text(subscription.delivery),
+        languages: subscription.languages.iter().map(ToString::to_string).collect(),
+        streams: subscription.streams.iter().map(|stream| stream.as_str()).collect(),
+        state: subscription.state.as_str(),
+        reason: subscription.state.reason().map(ToString::to_string),
+        both: subscription.both,
+        own_posts: subscription.own_posts,
+        links: subscription.links,
+        plain_digest: subscription.plain_digest,
+        invitations: subscription.invitations,
+        invited: subscription.invitation.as_ref().map(|i| i.until.map_or_else(|| "always".to_owned(), |day| day.to_string())),
+    }
 }
 
 /// The subscribers as CSV that [`import`] reads; cells that a spreadsheet would take for a formula are made harmless.

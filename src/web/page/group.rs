@@ -14,8 +14,12 @@ use crate::domain::language::Language;
 use crate::domain::reason::Reason;
 use crate::domain::subscription::SubscriptionState;
 use crate::service::{Failure, GroupTable, subscribe};
+use crate::web::authority::Scope;
 use crate::web::page::choices::language_name;
 use crate::web::{Problem, Site, Visit};
+
+/// Meetings shown on the page of a group.
+const MEETINGS: usize = 6;
 
 /// A group as a list shows it.
 #[derive(Serialize)]
@@ -115,7 +119,7 @@ fn families<'a>(site: &Site, table: &'a GroupTable, language: Language) -> Vec<F
 }
 
 /// `/groups/CODE`
-pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Visit) -> Response {
+pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Visit, scope: Scope) -> Response {
     let language = visit.language;
     let table = site.services.groups();
     let Some(group) = code.parse::<GroupCode>().ok().and_then(|code| table.get(&code).cloned()) else {
@@ -131,7 +135,13 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
         Ok(standing) => standing,
         Err(failure) => return Problem::from(failure).page(&site, &visit),
     };
+    let meetings = match super::meeting::cards(&site, &visit, &group.code, MEETINGS).await {
+        Ok(meetings) => meetings,
+        Err(problem) => return problem.page(&site, &visit),
+    };
     let content = context! {
+        meetings => Value::from(Serde(&meetings)),
+        may_manage => scope.moderates,
         membership => membership,
         admitted => admitted,
         why => why,

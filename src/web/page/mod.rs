@@ -3,7 +3,9 @@
 pub mod calendar;
 pub mod choices;
 pub mod group;
+pub mod manage;
 pub mod me;
+pub mod meeting;
 pub mod own_data;
 pub mod sign_in;
 pub mod unsubscribe;

@@ -1,0 +1,105 @@
+//! `/manage/CODE/held`: held posts with a preview, and what to do with them.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use super::show;
+use crate::domain::id::PostId;
+use crate::domain::post::{Post, PostState};
+use crate::mail::content;
+use crate::service::moderate;
+use crate::web::authority::Scope;
+use crate::web::form::Form;
+use crate::web::page::choices::{moment, size};
+use crate::web::{Problem, Site, Visit, after};
+
+/// Octets of text that a preview shows.
+const PREVIEW_OCTETS: usize = 12_000;
+/// Attachments that a preview names.
+const PREVIEW_FILES: usize = 20;
+/// Held posts on the page.
+const SHOWN: usize = 100;
+
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    from: String,
+    subject: String,
+    reason: String,
+    at: String,
+    proved: bool,
+    size: String,
+}
+
+/// `GET /manage/CODE/held`
+pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+    let mut rows = Vec::new();
+    for post in site.services.store.held_posts().await?.iter().filter(|post| post.groups.contains(&scope.group.code)).take(SHOWN) {
+        rows.extend(row(&site, &visit, post));
+    }
+    Ok(show(&site, &visit, &scope, "held", "manage-held.html", context! { rows => Value::from(Serde(&rows)) }))
+}
+
+fn row(site: &Site, visit: &Visit, post: &Post) -> Option<Row> {
+    let (PostState::Held(reason) | PostState::AwaitsAuthor(reason)) = &post.state else { return None };
+    Some(Row {
+        id: post.id.to_string(),
+        from: post.author_address().map(ToString::to_string).unwrap_or_default(),
+        subject: post.subject.clone(),
+        reason: site.services.texts.reason(visit.language, reason),
+        at: moment(site, post.received_at),
+        proved: post.sender.as_ref().is_some_and(crate::domain::proof::SenderProof::is_proved),
+        size: size(post.octets()),
+    })
+}
+
+/// `GET /manage/CODE/held/POST`
+pub async fn look(
+    State(site): State<Site>,
+    visit: Visit,
+    scope: Scope,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: PostId = id.parse().map_err(|_| Problem::missing())?;
+    let post = site.services.store.post(id).await?.ok_or_else(Problem::missing)?;
+    let row = row(&site, &visit, &post).ok_or_else(Problem::missing)?;
+    let body = site.services.store.body(&post.editions[0].body).await?;
+    let read = tokio::task::spawn_blocking(move || {
+        let message = content::parse(&body).ok()?;
+        let files: Vec<(String, String)> = content::attachments(&message, usize::MAX)
+            .into_iter()
+            .take(PREVIEW_FILES)
+            .map(|file| (file.name, size(u64::try_from(file.bytes.len()).unwrap_or(u64::MAX))))
+            .collect();
+        Some((content::text_body(&message, PREVIEW_OCTETS), files))
+    });
+    let (text, files) = read.await.ok().flatten().unwrap_or_default();
+    let content =
+        context! { row => Value::from(Serde(&row)), text => text, files => Value::from(Serde(&files)), days => moderate::HELD_DAYS };
+    Ok(show(&site, &visit, &scope, "held", "manage-held-post.html", content))
+}
+
+/// `POST /manage/CODE/held/POST`
+pub async fn act(
+    State(site): State<Site>,
+    visit: Visit,
+    scope: Scope,
+    Path((_, id)): Path<(String, String)>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let id: PostId = id.parse().map_err(|_| Problem::missing())?;
+    let (services, actor) = (&site.services, visit.actor());
+    let done = match form.get("act") {
+        "release" => moderate::release(services, &actor, id, false).await.map(|_| "released")?,
+        "reject" => {
+            let reason: String = form.get("reason").chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+            moderate::reject(services, &actor, id, &reason, false).await.map(|_| "rejected")?
+        }
+        "discard" => moderate::discard(services, &actor, id, false).await.map(|_| "discarded")?,
+        _ => return Err(Problem::Status(axum::http::StatusCode::BAD_REQUEST)),
+    };
+    Ok(after(&format!("/manage/{}/held", scope.group.code), done))
+}

@@ -1,0 +1,159 @@
+//! `/manage/CODE/meetings`: meetings with their plans as time lines, previews in each language, changes by a file's text.
+
+use std::path::Path as FilePath;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use super::show;
+use crate::domain::meeting::{Meeting, MeetingId};
+use crate::service::{Failure, meeting, rights};
+use crate::web::authority::Scope;
+use crate::web::form::Form;
+use crate::web::page::choices::language_name;
+use crate::web::page::meeting::{Card, card};
+use crate::web::{Problem, Site, Visit, after};
+
+/// `GET /manage/CODE/meetings`
+pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+    let mut meetings = meeting::meetings(&site.services, Some(&scope.group.code)).await?;
+    meetings.reverse();
+    let cards: Vec<Card> = meetings.iter().take(100).map(|one| card(&site, &visit, one)).collect();
+    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", context! { cards => Value::from(Serde(&cards)), text => "" }))
+}
+
+#[derive(Serialize)]
+struct Step {
+    kind: String,
+    state: String,
+    at: String,
+    why: String,
+}
+
+/// `GET /manage/CODE/meetings/ID`
+pub async fn look(
+    State(site): State<Site>,
+    visit: Visit,
+    scope: Scope,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let found = own(&site, &scope, &id).await?;
+    let plan = meeting::plan(&site.services, &found.id).await?;
+    let steps: Vec<Step> = plan
+        .notices
+        .into_iter()
+        .map(|notice| Step {
+            kind: site.word(&visit, &format!("notice-{}", notice.kind)),
+            at: notice.local,
+            why: notice.reason,
+            state: notice.state,
+        })
+        .collect();
+    let wanted = visit.asked("preview").and_then(|code| code.parse().ok()).unwrap_or(visit.language);
+    let previews: Vec<(String, String, String)> = meeting::preview(&site.services, &found)
+        .await?
+        .into_iter()
+        .filter(|preview| preview.language == wanted.as_str())
+        .map(|preview| (preview.key, preview.subject, preview.text))
+        .collect();
+    let offered: Vec<(String, String, bool)> =
+        site.settings().languages.iter().map(|one| (one.to_string(), language_name(&site, *one), *one == wanted)).collect();
+    let leads = found.lead() == &scope.group.code;
+    let content = context! {
+        card => Value::from(Serde(card(&site, &visit, &found))),
+        steps => Value::from(Serde(&steps)),
+        previews => Value::from(Serde(&previews)),
+        preview_languages => Value::from(Serde(&offered)),
+        preview_lang => wanted.as_str(),
+        preview_dir => if wanted.is_right_to_left() { "rtl" } else { "ltr" },
+        leads => leads,
+    };
+    Ok(show(&site, &visit, &scope, "meetings", "manage-meeting.html", content))
+}
+
+/// The meeting, if this group holds it.
+async fn own(site: &Site, scope: &Scope, id: &str) -> Result<Meeting, Problem> {
+    let id: MeetingId = id.parse().map_err(|_| Problem::missing())?;
+    let found = meeting::find(&site.services, &id).await?;
+    if found.active_groups().any(|code| *code == scope.group.code) { Ok(found) } else { Err(Problem::missing()) }
+}
+
+/// `POST /manage/CODE/meetings/ID`: cancel or postpone, by the group that leads it.
+pub async fn act(
+    State(site): State<Site>,
+    visit: Visit,
+    scope: Scope,
+    Path((_, id)): Path<(String, String)>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let found = own(&site, &scope, &id).await?;
+    if found.lead() != &scope.group.code {
+        return Err(Problem::Status(StatusCode::FORBIDDEN));
+    }
+    let actor = visit.actor();
+    match form.get("act") {
+        "cancel" => meeting::cancel(&site.services, &actor, &found.id, false).await?,
+        "postpone" => meeting::postpone(&site.services, &actor, &found.id, false).await?,
+        _ => return Err(Problem::Status(StatusCode::BAD_REQUEST)),
+    };
+    Ok(after(&format!("/manage/{}/meetings/{}", scope.group.code, found.id), "saved"))
+}
+
+/// `POST /manage/CODE/meetings`: the text of a meetings file; first what it would do, then, with `act=do`, done.
+pub async fn apply(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
+    let text = form.get("text");
+    let file = FilePath::new("meetings.toml");
+    let actor = visit.actor();
+    let preview = meeting::apply(&site.services, &actor, file, text, true).await;
+    let mut wrong = None;
+    let mut applied = Vec::new();
+    let mut warnings = Vec::new();
+    match preview {
+        Ok(report) => {
+            for one in &report.meetings {
+                may_write(&site, &visit, &scope, text, &one.id).await?;
+                applied.push((one.id.clone(), site.word(&visit, &format!("change-{}", one.change)), one.due.len()));
+            }
+            warnings = report.warnings;
+            if form.get("act") == "do" {
+                meeting::apply(&site.services, &actor, file, text, false).await?;
+                return Ok(after(&format!("/manage/{}/meetings", scope.group.code), "saved"));
+            }
+        }
+        Err(Failure::Invalid(why)) => wrong = Some(why),
+        Err(failure) => return Err(failure.into()),
+    }
+    let content = context! {
+        cards => Vec::<String>::new(),
+        text => text,
+        wrong => wrong,
+        applied => Value::from(Serde(&applied)),
+        warnings => warnings,
+    };
+    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", content))
+}
+
+/// A manager writes meetings that her group leads, and tells nobody but groups that she manages.
+async fn may_write(site: &Site, visit: &Visit, scope: &Scope, text: &str, id: &str) -> Result<(), Problem> {
+    let refused = || Problem::Status(StatusCode::FORBIDDEN);
+    let code = &scope.group.code;
+    if let Ok(id) = id.parse::<MeetingId>() {
+        match meeting::find(&site.services, &id).await {
+            Ok(found) if found.lead() != code => return Err(refused()),
+            Ok(_) | Err(Failure::NotFound(_)) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    let account = crate::web::page::me::signed(visit)?;
+    for named in meeting::concerned(&site.services, FilePath::new("meetings.toml"), text)? {
+        let group = site.services.group(&named)?;
+        if named != *code && !rights::may_manage(&site.services, &group, account).await?.is_accept() {
+            return Err(refused());
+        }
+    }
+    Ok(())
+}

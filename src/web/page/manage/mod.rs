@@ -1,0 +1,128 @@
+//! `/manage`: the groups that a person decides on. `/manage/CODE`: one of them, in tabs.
+
+pub mod held;
+pub mod meetings;
+pub mod members;
+pub mod people;
+pub mod rehearsal;
+pub mod reports;
+pub mod settings;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use crate::domain::subscription::Role;
+use crate::service::{moderate, subscribe};
+use crate::web::authority::Scope;
+use crate::web::page::choices::moment;
+use crate::web::{Problem, Site, Visit};
+
+/// Entries of the audit trail that are shown.
+const AUDIT: usize = 200;
+
+/// The tabs of a group: name of the address, key of its word, for managers only?
+const TABS: [(&str, &str, bool); 9] = [
+    ("", "overview", false),
+    ("members", "members", true),
+    ("requests", "requests", true),
+    ("held", "held", false),
+    ("meetings", "meetings", true),
+    ("rehearsal", "rehearsal", true),
+    ("reports", "reports", true),
+    ("settings", "settings", true),
+    ("audit", "audit", true),
+];
+
+/// A page of a group's management under its tab.
+pub fn show(site: &Site, visit: &Visit, scope: &Scope, tab: &str, name: &str, content: Value) -> Response {
+    let code = scope.group.code.as_str();
+    let tabs: Vec<(String, String, bool)> = TABS
+        .iter()
+        .filter(|(.., for_managers)| scope.manages || !for_managers)
+        .map(|(path, word, _)| {
+            let address = if path.is_empty() { format!("/manage/{code}") } else { format!("/manage/{code}/{path}") };
+            (address, site.word(visit, &format!("tab-{word}")), *word == tab)
+        })
+        .collect();
+    let frame = context! {
+        code => code,
+        group_name => scope.group.name.best(&visit.languages()).cloned().unwrap_or_default(),
+        base => format!("/manage/{code}"),
+        tabs => Value::from(Serde(&tabs)),
+        manages => true,
+        is_manager => scope.manages,
+    };
+    let title = format!("{code} · {}", site.word(visit, &format!("tab-{tab}")));
+    site.show(visit, name, &title, context! { ..content, ..frame })
+}
+
+/// `GET /manage`
+pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    let account = super::me::signed(&visit)?;
+    let groups = site.services.groups();
+    let mut managed: Vec<(String, String, &'static str)> = Vec::new();
+    for group in groups.iter().filter(|group| !group.list.is_empty()) {
+        let role = visit.subscription(&group.code).filter(|one| one.is_active()).map(|one| one.role);
+        let may = crate::service::rights::may_moderate(&site.services, group, account).await?.is_accept();
+        if may {
+            let role = role.filter(|role| *role >= Role::Moderator).map_or("", super::choices::role_text);
+            managed.push((group.code.to_string(), group.name.best(&visit.languages()).cloned().unwrap_or_default(), role));
+        }
+    }
+    let content = context! { managed => Value::from(Serde(&managed)) };
+    Ok(site.show(&visit, "manage-list.html", &site.word(&visit, "manage"), content))
+}
+
+/// `GET /manage/CODE`
+pub async fn overview(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+    let code = &scope.group.code;
+    let held = moderate::list(&site.services, Some(code)).await?.len();
+    let requests = subscribe::requests(&site.services, Some(code)).await?.len();
+    let counted = if scope.manages { Some(site.participation(code).await?) } else { None };
+    let content = context! {
+        held => held,
+        requests => requests,
+        states => counted.as_ref().map(|counted| Value::from(Serde(&counted.states))),
+        bouncing => counted.as_ref().map(|counted| counted.bouncing),
+    };
+    Ok(show(&site, &visit, &scope, "overview", "manage.html", content))
+}
+
+/// `GET /manage/CODE/audit`
+pub async fn audit(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Entry {
+        at: String,
+        actor: String,
+        act: String,
+        detail: String,
+    }
+    let entries = site.services.store.audit(Some(&scope.group.code), AUDIT).await?;
+    let entries: Vec<Entry> = entries
+        .into_iter()
+        .map(|entry| Entry {
+            at: moment(&site, entry.at),
+            actor: entry.actor,
+            act: entry.act,
+            detail: entry.detail.chars().take(400).collect(),
+        })
+        .collect();
+    Ok(show(&site, &visit, &scope, "audit", "manage-audit.html", context! { entries => Value::from(Serde(&entries)) }))
+}
+
+/// A file to keep, never to be shown by the browser.
+pub fn download(kind: &'static str, name: &str, bytes: impl IntoResponse) -> Response {
+    use axum::http::HeaderValue;
+    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+    let mut response = bytes.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    let encoded = crate::web::pages::encoded(name);
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, value);
+    }
+    response
+}
