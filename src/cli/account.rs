@@ -7,7 +7,6 @@ use super::execute::Context;
 use super::group::{followed, shown};
 use super::report::{Failure, Report, Table, json_line, one_line, to_json};
 use crate::domain::address::EmailAddress;
-use crate::service::Actor;
 use crate::service::account::{self, AccountChange, AccountReport, AccountRow, ImportReport, Manner};
 
 /// Carries it out. Wrong rows of an import are listed, the rest is done, and the exit status is 1.
@@ -15,7 +14,7 @@ use crate::service::account::{self, AccountChange, AccountReport, AccountRow, Im
 /// # Errors
 /// When nobody has the address, the file's header or a field is wrong, a synchronisation would remove too many, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Account) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     match command {
         Account::Import { file, sync, force, change } => {
             let manner = Manner { sync, force, dry_run: change.dry_run };

@@ -63,6 +63,9 @@ pub enum Command {
     Store(Store),
     /// Why an address did, did not or will get a message: the whole trail.
     Explain(Explain),
+    /// Tokens of programs that use the API.
+    #[command(subcommand)]
+    Token(Token),
     /// Print the completions for a shell.
     Completions {
         /// Which shell.
@@ -494,6 +497,36 @@ pub struct Explain {
     pub message_id: String,
     /// Only for this address.
     pub address: Option<String>,
+}
+
+/// Tokens of the API.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Token {
+    /// Make a token; it is shown once, now.
+    Create {
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+        /// What it may do: `read`, `write`, `all`, or parts such as `members,meetings:read`; `members@SG12RG-AMR` for one group.
+        #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
+        scope: Vec<String>,
+        /// Its last day.
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// All tokens, without their secrets.
+    List,
+    /// End a token at once.
+    Revoke {
+        /// From `token list`.
+        name: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 /// Role of a subscriber.

@@ -10,8 +10,9 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, bounce, check, explain, group, hold, meeting, member, queue};
-use crate::service::{self, Services};
+use super::{account, bounce, check, explain, group, hold, meeting, member, queue, token};
+use crate::service::command::{Commands, Kind, Order, Outcome};
+use crate::service::{self, Actor, Services};
 
 /// Carries requests out with the services of this process.
 pub struct Executor {
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub files: &'a [NamedFile],
     /// Told how far long work is.
     pub progress: Progress<'a>,
+    /// Who asks, for the audit trail.
+    pub actor: Actor,
 }
 
 impl Context<'_> {
@@ -55,10 +58,29 @@ impl Handler for Executor {
     async fn handle(&self, request: Request, progress: Progress<'_>) -> Answer {
         match Arguments::try_parse_from(&request.words) {
             Ok(arguments) => {
-                let context = Context { services: &self.services, files: &request.files, progress };
+                let context = Context { services: &self.services, files: &request.files, progress, actor: Actor::command_line() };
                 Answer::of(execute(&context, arguments.command).await, arguments.json)
             }
             Err(error) => Answer::of(Err(Failure::usage(error)), false),
+        }
+    }
+}
+
+#[async_trait]
+impl Commands for Executor {
+    async fn carry_out(&self, order: Order) -> Outcome {
+        let words = std::iter::once("enlace".to_owned()).chain(order.words);
+        let files: Vec<NamedFile> = order.files.into_iter().map(|(name, bytes)| NamedFile { name, bytes }).collect();
+        let result = match Arguments::try_parse_from(words) {
+            Ok(arguments) => {
+                let context = Context { services: &self.services, files: &files, progress: &|_| {}, actor: order.actor };
+                execute(&context, arguments.command).await
+            }
+            Err(error) => Err(Failure::usage(error)),
+        };
+        match result {
+            Ok(report) => Outcome::Done { json: report.json, problems: report.problems },
+            Err(failure) => Outcome::Failed { kind: failure.kind, text: failure.text, remedy: failure.remedy },
         }
     }
 }
@@ -77,6 +99,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,
+        Some(Command::Token(command)) => token::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
         None | Some(Command::Store(_) | Command::Serve(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man) => {
             Err(Failure::usage("this command is not one for a running daemon"))
@@ -90,6 +113,12 @@ impl From<service::Failure> for Failure {
             service::Failure::Store(_) => "`enlace check` looks at the store and the disk",
             _ => "",
         };
-        Self::new(failure, remedy)
+        let kind = match &failure {
+            service::Failure::NotFound(_) => Kind::NotFound,
+            service::Failure::Invalid(_) => Kind::Invalid,
+            service::Failure::Refused(_) => Kind::Refused,
+            service::Failure::Text(_) | service::Failure::Store(_) => Kind::Broken,
+        };
+        Self { kind, ..Self::new(failure, remedy) }
     }
 }

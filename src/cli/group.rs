@@ -7,7 +7,6 @@ use super::arguments::Group;
 use super::execute::Context;
 use super::report::{Failure, Report, Table, one_line, to_json};
 use crate::domain::group::GroupCode;
-use crate::service::Actor;
 use crate::service::group::{self, ApplyReport, GroupChange, GroupReport};
 use crate::service::rights::Rejudged;
 
@@ -16,7 +15,7 @@ use crate::service::rights::Rejudged;
 /// # Errors
 /// When the file has mistakes, no such group exists, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     match command {
         Group::Apply { file, change } => {
             let text = utf8(context.file(&file)?, &file)?;

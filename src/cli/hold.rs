@@ -6,7 +6,6 @@ use super::arguments::Hold;
 use super::execute::Context;
 use super::queue::post_id;
 use super::report::{Failure, Report, Table, one_line, to_json};
-use crate::service::Actor;
 use crate::service::moderate::{self, HeldPost};
 
 /// Carries it out.
@@ -14,7 +13,7 @@ use crate::service::moderate::{self, HeldPost};
 /// # Errors
 /// When no such post is held, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     match command {
         Hold::List => {
             let posts = moderate::list(services, None).await?;

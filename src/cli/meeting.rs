@@ -12,14 +12,14 @@ use crate::domain::address::EmailAddress;
 use crate::domain::language::Localized;
 use crate::domain::meeting::{Meeting as Record, MeetingId};
 use crate::service::meeting::{self, Given, view};
-use crate::service::{self, Actor};
+use crate::service::{self};
 
 /// Carries it out.
 ///
 /// # Errors
 /// When the file has mistakes, there is no such meeting, it was held, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     match command {
         Meeting::Apply { file, change } => {
             let text = utf8(context.file(&file)?, &file)?;

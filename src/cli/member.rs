@@ -10,7 +10,6 @@ use super::arguments::{Member, MemberOptions};
 use super::execute::Context;
 use super::group::{group_code, shown, utf8};
 use super::report::{Failure, Report, Table, one_line, to_json};
-use crate::service::Actor;
 use crate::service::subscribe::{self, Invite, MemberReport, MemberRow, Settings};
 
 /// Carries it out. What the gate refuses is listed, the rest is done, and the exit status is 1.
@@ -18,7 +17,7 @@ use crate::service::subscribe::{self, Invite, MemberReport, MemberRow, Settings}
 /// # Errors
 /// When no such group exists, an option or the file's header is wrong, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Member) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     let report = match command {
         Member::Add { code, addresses, options, invite, change } => {
             let code = group_code(&code)?;

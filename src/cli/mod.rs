@@ -15,3 +15,4 @@ pub mod queue;
 pub mod report;
 pub mod run;
 pub mod store;
+pub mod token;

@@ -16,7 +16,7 @@ use crate::service::{Actor, Services};
 /// # Errors
 /// When there is no such post, or the store fails.
 pub async fn execute(context: &Context<'_>, command: Queue) -> Result<Report, Failure> {
-    let (services, actor) = (context.services, Actor::command_line());
+    let (services, actor) = (context.services, context.actor.clone());
     match command {
         Queue::List => Ok(listed(&queue::list(services).await?)),
         Queue::Retry { id, change } => {

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::service::command::Kind;
+
 /// The answer of a command that did its work, at least in part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -43,17 +45,19 @@ pub struct Failure {
     pub remedy: String,
     /// 1 refused or failed, 2 wrong usage.
     pub status: u8,
+    /// What kind of failure, for programs.
+    pub kind: Kind,
 }
 
 impl Failure {
     /// Refused or failed, with what to do about it.
     pub fn new(text: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
-        Self { text: text.to_string(), remedy: remedy.into(), status: 1 }
+        Self { text: text.to_string(), remedy: remedy.into(), status: 1, kind: Kind::default() }
     }
 
     /// Wrong usage.
     pub fn usage(text: impl std::fmt::Display) -> Self {
-        Self { text: text.to_string(), remedy: "see `enlace --help`".to_owned(), status: 2 }
+        Self { text: text.to_string(), remedy: "see `enlace --help`".to_owned(), status: 2, kind: Kind::default() }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod archive;
+pub mod command;
 pub mod digest;
 pub mod explain;
 pub mod group;
@@ -14,12 +15,14 @@ pub mod moderate;
 pub mod post;
 pub mod queue;
 pub mod rehearsal;
+pub mod repetition;
 pub mod report;
 pub mod rights;
 pub mod robot;
 pub mod senders;
 pub mod session;
 pub mod subscribe;
+pub mod token;
 #[cfg(test)]
 mod trial;
 
