@@ -24,6 +24,8 @@ pub const SHARED_OCTETS: u64 = 64 * 1024;
 const SEGMENT_OCTETS: u64 = 64 * 1024 * 1024;
 /// Length and CRC-32 in front of each piece of a segment.
 const HEADER: u64 = 8;
+/// In place of the checksum of what was not carried over.
+const HOLE: u32 = u32::from_le_bytes(*b"HOLE");
 /// Most segments kept open for reading.
 const OPEN_SEGMENTS: usize = 64;
 
@@ -40,6 +42,17 @@ struct State {
     present: Option<Segment>,
     next: u32,
     open: HashMap<u32, Arc<File>>,
+}
+
+/// A piece of a segment as it lies there.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) body: BodyRef,
+    pub(super) crc: u32,
+    /// Nothing: what was here was not carried over from another store.
+    pub(super) is_hole: bool,
+    /// Where the next one begins.
+    pub(super) next: u64,
 }
 
 #[derive(Debug)]
@@ -247,6 +260,106 @@ impl Bodies {
         }
         let length = self.reader(number)?.metadata().map_err(|e| io_error("reading", &self.segment_path(number), &e))?.len();
         if end <= length { Ok(()) } else { Err(self.missing(body)) }
+    }
+
+    /// Segments with their durable lengths, and large pieces, as they are now.
+    pub(super) fn inventory(&self) -> Result<(Vec<(u32, u64)>, Vec<String>)> {
+        let list = |path: &Path| fs::read_dir(path).map_err(|e| io_error("listing", path, &e));
+        let present = self.state().present.as_ref().map(|segment| (segment.number, segment.synced));
+        let mut segments = Vec::new();
+        for entry in list(&self.folder)?.flatten() {
+            let Some(number) = entry.file_name().to_str().and_then(segment_number) else { continue };
+            let length = match present {
+                Some((open, synced)) if open == number => synced,
+                _ => entry.metadata().map_err(|e| io_error("reading", &entry.path(), &e))?.len(),
+            };
+            segments.push((number, length));
+        }
+        segments.sort_unstable();
+        let mut large: Vec<String> =
+            list(&self.folder.join("large"))?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        large.sort_unstable();
+        Ok((segments, large))
+    }
+
+    /// A large piece by its name, with its checksum.
+    pub(super) fn large(&self, name: &str) -> Result<(BodyRef, u32)> {
+        let path = self.folder.join("large").join(name);
+        let octets = fs::metadata(&path).map_err(|e| io_error("reading", &path, &e))?.len();
+        let crc = name.rsplit('-').next().and_then(|crc| u32::from_str_radix(crc, 16).ok());
+        let crc = crc.ok_or_else(|| damaged_piece(&path, "its name says no checksum"))?;
+        Ok((BodyRef { key: name.to_owned(), octets }, crc))
+    }
+
+    /// The piece of a segment at `offset`, or `None` behind the last whole one. A hole has no bytes but a length.
+    pub(super) fn piece_at(&self, number: u32, offset: u64, end: u64) -> Result<Option<Piece>> {
+        if offset.saturating_add(HEADER) > end {
+            return Ok(None);
+        }
+        let (file, path) = (self.reader(number)?, self.segment_path(number));
+        let mut header = [0; 8];
+        file.read_exact_at(&mut header, offset).map_err(|e| io_error("reading", &path, &e))?;
+        let octets = u64::from(u32::from_le_bytes([header[0], header[1], header[2], header[3]]));
+        let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        if offset + HEADER + octets > end {
+            return Ok(None);
+        }
+        let body = BodyRef { key: format!("s-{number:06}-{offset:x}"), octets };
+        Ok(Some(Piece { is_hole: crc == HOLE && self.read(&body).is_err(), body, crc, next: offset + HEADER + octets }))
+    }
+
+    /// Writes octets of a piece under the name it had elsewhere. They come in order; durable with the last ones.
+    ///
+    /// # Errors
+    /// If the name is none, or cannot be written.
+    pub(super) fn place(&self, body: &BodyRef, crc: u32, offset: u64, bytes: &[u8]) -> Result<()> {
+        let is_last = offset + bytes.len() as u64 == body.octets;
+        let Some((number, at)) = segment_place(&body.key) else {
+            let path = self.large_path(body)?;
+            let part = self.incoming.join(&body.key);
+            let file = if part.exists() { open_file(&part, false)? } else { open_file(&part, true)? };
+            file.write_all_at(bytes, offset).map_err(|e| io_error("writing", &part, &e))?;
+            if is_last {
+                file.sync_all().map_err(|e| io_error("syncing", &part, &e))?;
+                fs::rename(&part, &path).map_err(|e| io_error("renaming", &part, &e))?;
+                sync_folder(&self.folder.join("large"))?;
+            }
+            return Ok(());
+        };
+        {
+            let mut state = self.state();
+            state.next = state.next.max(number.saturating_add(1));
+        }
+        let path = self.segment_path(number);
+        let file = if path.exists() { open_file(&path, false)? } else { open_file(&path, true)? };
+        let write = |bytes: &[u8], at: u64| file.write_all_at(bytes, at).map_err(|e| io_error("writing", &path, &e));
+        if offset == 0 {
+            let length = file.metadata().map_err(|e| io_error("reading", &path, &e))?.len();
+            if at >= length + HEADER {
+                // What lay between is not carried over; whoever walks the segment passes over it.
+                let octets = u32::try_from(at - length - HEADER).map_err(|_| damaged_piece(&path, "a hole of 4 GiB"))?;
+                write(&octets.to_le_bytes(), length)?;
+                write(&HOLE.to_le_bytes(), length + 4)?;
+            }
+            write(&u32::try_from(body.octets).unwrap_or(u32::MAX).to_le_bytes(), at)?;
+            write(&crc.to_le_bytes(), at + 4)?;
+        }
+        write(bytes, at + HEADER + offset)?;
+        if is_last && body.octets == 0 {
+            file.set_len((at + HEADER).max(file.metadata().map_or(0, |meta| meta.len()))).map_err(|e| io_error("writing", &path, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes placed pieces durable.
+    pub(super) fn sync_placed(&self, bodies: &[BodyRef]) -> Result<()> {
+        let numbers: std::collections::BTreeSet<u32> =
+            bodies.iter().filter_map(|body| segment_place(&body.key)).map(|(number, _)| number).collect();
+        for number in numbers {
+            let path = self.segment_path(number);
+            File::open(&path).and_then(|file| file.sync_all()).map_err(|e| io_error("syncing", &path, &e))?;
+        }
+        sync_folder(&self.folder)
     }
 
     fn missing(&self, body: &BodyRef) -> StoreError {

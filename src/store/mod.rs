@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod record;
 mod sheet;
 pub mod sled;
+pub mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -366,7 +367,9 @@ pub trait Registers {
 
 /// The whole store.
 #[async_trait]
-pub trait Store: Accounts + Groups + Subscriptions + Posts + Batches + Marks + Registers + Send + Sync + 'static {
+pub trait Store:
+    Accounts + Groups + Subscriptions + Posts + Batches + Marks + Registers + transfer::Transfer + Send + Sync + 'static
+{
     /// Changes whenever something may be due: a post was kept, a plan finished, a batch came back.
     fn bell(&self) -> watch::Receiver<u64>;
     /// Is it able to keep mail? The error says what is wrong and the remedy.

@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::{Result, StoreError};
 
@@ -37,6 +38,25 @@ pub fn damaged(what: &str, why: &str) -> StoreError {
     StoreError::Damaged(format!("{what} cannot be read: {why}; stop the service and restore the last backup (`enlace restore`)"))
 }
 
+/// Longest key that is stored as it is: PostgreSQL's index takes some 2,700 octets a row, and keys come from mails.
+const KEY_OCTETS: usize = 512;
+
+/// A key as it is stored, in every backend alike: a long one ends in its digest.
+pub fn key(key: &str) -> Vec<u8> {
+    let bytes = key.as_bytes();
+    if bytes.len() <= KEY_OCTETS {
+        return bytes.to_vec();
+    }
+    let mut short = bytes[..KEY_OCTETS].to_vec();
+    short.extend_from_slice(&digest(bytes));
+    short
+}
+
+/// SHA-256.
+pub fn digest(bytes: &[u8]) -> Vec<u8> {
+    Sha256::digest(bytes).to_vec()
+}
+
 /// Nanoseconds since 1970; instants outside of 1677 to 2262 become the nearest end.
 pub fn nanoseconds(at: DateTime<Utc>) -> i64 {
     at.timestamp_nanos_opt().unwrap_or(if at.timestamp() < 0 { i64::MIN } else { i64::MAX })
@@ -62,6 +82,14 @@ mod tests {
             let error = decode::<(String, u64, Option<Vec<u8>>)>("the row of X", bytes).unwrap_err().to_string();
             assert!(error.contains("the row of X") && error.contains("restore"), "{error}");
         }
+    }
+
+    #[test]
+    fn long_keys_are_short_and_differ() {
+        let (one, other) = ("x".repeat(5000), format!("{}y", "x".repeat(4999)));
+        assert_ne!(key(&one), key(&other));
+        assert!(key(&one).len() < 600);
+        assert_eq!(key("a\0b"), b"a\0b");
     }
 
     #[test]

@@ -53,6 +53,17 @@ impl Sheet {
         }
     }
 
+    /// From what a store shows of a batch.
+    pub(super) fn of_records(records: &[RecipientRecord]) -> Self {
+        let stored =
+            |attempt: &Attempt| StoredAttempt { at: record::nanoseconds(attempt.at), state: attempt.state, reply: attempt.reply.clone() };
+        let attempts = (0_u16..).zip(records).filter(|(_, record)| !record.attempts.is_empty());
+        Self {
+            states: records.iter().map(|record| record.state).collect(),
+            attempts: attempts.map(|(index, record)| (index, record.attempts.iter().map(stored).collect())).collect(),
+        }
+    }
+
     /// Notes an attempt; gives back the state before and after it, or `None` if there is no such recipient.
     ///
     /// An answer never reopens what is final: only a copy that did go out changes it, unless it has come back already.

@@ -16,7 +16,7 @@ const KILLS: usize = 20;
 const CONNECTIONS: usize = 8;
 
 /// `RECIPIENTS` member states of the region, all subscribed.
-fn subscribe_many(daemon: &Daemon, count: usize) {
+pub fn subscribe_many(daemon: &Daemon, count: usize) {
     let mut accounts = String::from("email,name,kind,category,country\n");
     let mut members = String::from("email\n");
     for n in 0..count {
@@ -31,10 +31,10 @@ fn subscribe_many(daemon: &Daemon, count: usize) {
 }
 
 /// Random instants from a seed that is printed, so that a failure can be looked at again.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }

@@ -7,6 +7,10 @@ mod support;
 mod commands;
 mod crash;
 mod digest;
+#[path = "../support/database.rs"]
+#[allow(dead_code)]
+mod database;
+mod nodes;
 mod post;
 mod postfix;
 mod unsubscribe;

@@ -12,3 +12,4 @@ mod postgres;
 mod samples;
 mod sled;
 mod suite;
+mod transfer;

@@ -18,6 +18,7 @@ mod outcomes;
 mod posts;
 mod registers;
 mod session;
+mod transfer;
 mod values;
 
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::bodies::check;
 use super::session::{CHANGE, Fault, statement, transaction};
-use super::values::{code, column, decode_all, digest, identifier, limit, milliseconds};
+use super::values::{code, column, decode_all, digest, identifier, key as repetition, limit, milliseconds};
 use super::{Access, PostgresStore};
 use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
@@ -106,7 +106,7 @@ async fn remember(connection: &mut PgConnection, keys: &BTreeSet<Vec<u8>>, id: P
 impl Access {
     /// Keeps a post as [`Posts::keep_post`] does.
     async fn keep(&self, post: &Post, keys: &[String]) -> std::result::Result<(), Fault> {
-        let keys: BTreeSet<Vec<u8>> = keys.iter().map(|key| digest(key.as_bytes())).collect();
+        let keys: BTreeSet<Vec<u8>> = keys.iter().map(|key| repetition(key)).collect();
         let bodies: Vec<BodyRef> = post.editions.iter().map(|edition| edition.body.clone()).collect();
         transaction!(self, CHANGE, |connection| {
             if !keys.is_empty() {

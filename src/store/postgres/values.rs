@@ -2,13 +2,10 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::domain::group::GroupCode;
+pub(super) use crate::store::record::{digest, key};
 use crate::store::{Result, record};
-
-/// Longest name or key that stands in an index as it is; PostgreSQL's limit is about 2,700 octets a row.
-const KEY_OCTETS: usize = 512;
 
 /// A 64-bit identifier without sign as a column that sorts alike.
 pub(super) fn column(id: u64) -> i64 {
@@ -50,22 +47,6 @@ pub(super) fn group_code(column: &[u8]) -> Result<GroupCode> {
     std::str::from_utf8(column).ok().and_then(|code| code.parse().ok()).ok_or_else(|| record::damaged("a group's code", "it is none"))
 }
 
-/// A key as a column: a long one by its digest.
-pub(super) fn key(key: &str) -> Vec<u8> {
-    let bytes = key.as_bytes();
-    if bytes.len() <= KEY_OCTETS {
-        return bytes.to_vec();
-    }
-    let mut short = bytes[..KEY_OCTETS].to_vec();
-    short.extend_from_slice(&digest(bytes));
-    short
-}
-
-/// SHA-256 of octets.
-pub(super) fn digest(bytes: &[u8]) -> Vec<u8> {
-    Sha256::digest(bytes).to_vec()
-}
-
 /// Stored forms of several rows.
 pub(super) fn decode_all<T: DeserializeOwned>(what: &str, rows: &[Vec<u8>]) -> Result<Vec<T>> {
     rows.iter().map(|row| record::decode(what, row)).collect()
@@ -80,13 +61,5 @@ mod tests {
         let ids = [0, 1, 9, u64::from(u32::MAX), 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX];
         assert!(ids.windows(2).all(|two| column(two[0]) < column(two[1])));
         assert!(ids.iter().all(|id| identifier(column(*id)) == *id));
-    }
-
-    #[test]
-    fn long_keys_are_short_and_differ() {
-        let (one, other) = ("x".repeat(5000), format!("{}y", "x".repeat(4999)));
-        assert_ne!(key(&one), key(&other));
-        assert!(key(&one).len() < 600);
-        assert_eq!(key("a\0b"), b"a\0b");
     }
 }

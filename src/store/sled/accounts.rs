@@ -22,7 +22,7 @@ fn owner(rows: &impl Rows, address: &EmailAddress) -> Result<Option<AccountId>> 
 }
 
 impl Writer<'_> {
-    fn put_account(&mut self, new: &Account) -> Result<()> {
+    pub(super) fn put_account(&mut self, new: &Account) -> Result<()> {
         let old = account(&self.changes, new.id)?;
         for address in &new.addresses {
             self.take_address(new.id, address)?;
@@ -64,7 +64,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn put_account_count(&mut self) -> Result<()> {
+    pub(super) fn put_account_count(&mut self) -> Result<()> {
         let count = self.ledger.accounts;
         self.changes.put(&keys::meta("accounts"), &record::encode(&count)?)
     }

@@ -25,10 +25,15 @@ pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// The flag says that it failed and its changes are to be taken back.
 pub(super) type Verb = Box<dyn FnOnce(&mut Writer<'_>) -> (Answer, bool) + Send>;
 
+/// Reads the database while nothing changes; told first whether everything could be folded.
+pub(super) type Frozen = Box<dyn FnOnce(Result<()>, &Shared) + Send>;
+
 /// What the committer is asked.
 pub(super) enum Order {
     /// Run this.
     Run(Verb),
+    /// Fold everything into the database, then let this read it, while no change goes on.
+    Freeze(Frozen),
     /// Write everything out and end; then answer.
     Close(Answer),
 }
@@ -108,10 +113,15 @@ impl Committer {
             };
             let mut verbs = Vec::new();
             let mut close = None;
+            let mut frozen = Vec::new();
             let mut next = Some(first);
             while let Some(order) = next {
                 match order {
                     Order::Run(verb) => verbs.push(verb),
+                    Order::Freeze(read) => {
+                        frozen.push(read);
+                        break;
+                    }
                     Order::Close(answer) => {
                         close = Some(answer);
                         break;
@@ -122,6 +132,9 @@ impl Committer {
             if !verbs.is_empty() {
                 self.work(verbs);
             }
+            for read in frozen {
+                self.freeze(read);
+            }
             if close.is_some() {
                 break close;
             }
@@ -130,6 +143,15 @@ impl Committer {
         if let Some(answer) = closing {
             answer(closed);
         }
+    }
+
+    fn freeze(&mut self, read: Frozen) {
+        if self.shared.condition().is_ok() {
+            self.checkpoint();
+        }
+        let shared = self.shared.clone();
+        // A panic of sled on a damaged page concerns this reader alone; it hears that the answer is missing.
+        let _ = catch_unwind(AssertUnwindSafe(|| read(shared.condition(), &shared)));
     }
 
     /// Everything into sled, so that the next start has nothing to replay.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use super::pages::Pages;
 use crate::domain::group::GroupCode;
 use crate::domain::id::{AccountId, PostId};
-use crate::store::BatchKey;
+use crate::store::{BatchKey, record};
 
 /// Accounts by key.
 pub(super) const ACCOUNTS: Pages = Pages(b'A');
@@ -74,7 +74,7 @@ pub(super) const HELD: &[u8] = b"H";
 
 /// Which post came with a repetition key.
 pub(super) fn repetition(key: &str) -> Vec<u8> {
-    text(b'R', key)
+    with_octets(vec![b'R'], &record::key(key))
 }
 
 /// The plan of a post.
@@ -130,7 +130,7 @@ pub(super) fn marks(kind: &str) -> Vec<u8> {
 
 /// One of them.
 pub(super) fn mark(kind: &str, key: &str) -> Vec<u8> {
-    with_text(marks(kind), key)
+    with_octets(marks(kind), &record::key(key))
 }
 
 /// Counters of a kind.
@@ -140,12 +140,12 @@ pub(super) fn counters(kind: &str) -> Vec<u8> {
 
 /// One of them.
 pub(super) fn counter(kind: &str, key: &str) -> Vec<u8> {
-    with_text(counters(kind), key)
+    with_octets(counters(kind), &record::key(key))
 }
 
 /// A setting of the store.
 pub(super) fn setting(name: &str) -> Vec<u8> {
-    text(b's', name)
+    with_octets(vec![b's'], &record::key(name))
 }
 
 /// A request.
@@ -242,9 +242,26 @@ fn with_text(mut key: Vec<u8>, text: &str) -> Vec<u8> {
     key
 }
 
+/// Appends octets.
+pub(super) fn with_octets(mut key: Vec<u8>, octets: &[u8]) -> Vec<u8> {
+    key.extend_from_slice(octets);
+    key
+}
+
+/// The name in a key that [`named`] began, and what follows it.
+pub(super) fn name_and_rest(row: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = row.get(1..)?.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+}
+
 /// A kind, and a name with its length in front, so that no name is the beginning of another.
-fn named(kind: u8, name: &str) -> Vec<u8> {
+pub(super) fn named(kind: u8, name: &str) -> Vec<u8> {
+    named_octets(kind, name.as_bytes())
+}
+
+/// The same for a name that is octets.
+pub(super) fn named_octets(kind: u8, name: &[u8]) -> Vec<u8> {
     let mut key = vec![kind];
     key.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
-    with_text(key, name)
+    with_octets(key, name)
 }

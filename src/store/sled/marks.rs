@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::committer::exists;
 use super::rows::Rows;
+use super::writer::Writer;
 use super::{SledStore, keys};
 use crate::domain::group::GroupCode;
 use crate::domain::id::RequestId;
@@ -18,6 +19,28 @@ const FORGOTTEN_AT_ONCE: usize = 1000;
 /// When a mark was noted or a counter last counted up.
 fn noted_at(row: &[u8]) -> i64 {
     row.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
+impl Writer<'_> {
+    /// Appends to the audit trail; `once` leaves out what is there already, word for word.
+    pub(super) fn put_audit(&mut self, entry: &AuditEntry, once: bool) -> Result<()> {
+        let (at, row) = (record::nanoseconds(entry.at), record::encode(entry)?);
+        let mut place = 0;
+        while let Some(present) = self.changes.get(&keys::audit(at, place))? {
+            if once && present == row {
+                return Ok(());
+            }
+            place += 1;
+        }
+        let key = keys::audit(at, place);
+        self.changes.put(&key, &row)?;
+        if let Some(group) = &entry.group {
+            let mut row = keys::audit_of_group(group);
+            row.extend_from_slice(&key[1..]);
+            self.changes.put(&row, &[])?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -131,22 +154,7 @@ impl Marks for SledStore {
 
     async fn append_audit(&self, entry: AuditEntry) -> Result<()> {
         self.shared.see(entry.at);
-        self.change(move |w| {
-            let at = record::nanoseconds(entry.at);
-            let mut place = 0;
-            while exists(&w.changes, &keys::audit(at, place))? {
-                place += 1;
-            }
-            let key = keys::audit(at, place);
-            w.changes.put(&key, &record::encode(&entry)?)?;
-            if let Some(group) = &entry.group {
-                let mut row = keys::audit_of_group(group);
-                row.extend_from_slice(&key[1..]);
-                w.changes.put(&row, &[])?;
-            }
-            Ok(())
-        })
-        .await
+        self.change(move |w| w.put_audit(&entry, false)).await
     }
 
     async fn audit(&self, group: Option<&GroupCode>, limit: usize) -> Result<Vec<AuditEntry>> {

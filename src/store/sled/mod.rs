@@ -22,6 +22,7 @@ mod registers;
 mod rows;
 mod space;
 mod subscriptions;
+mod transfer;
 mod writer;
 
 use std::fs::File;

@@ -41,7 +41,8 @@ fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((key, value, rest))
 }
 
-fn unpack(mut bytes: &[u8]) -> Result<Leaf> {
+/// All records of a leaf.
+pub(super) fn unpack(mut bytes: &[u8]) -> Result<Leaf> {
     let mut leaf = Vec::new();
     while !bytes.is_empty() {
         let (key, value, rest) = next_record(bytes).ok_or_else(|| record::damaged("a leaf of the directory", "it does not add up"))?;
