@@ -6,10 +6,10 @@ mod support;
 
 mod commands;
 mod crash;
-mod digest;
 #[path = "../support/database.rs"]
 #[allow(dead_code)]
 mod database;
+mod digest;
 mod nodes;
 mod post;
 mod postfix;
