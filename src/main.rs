@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(answer) = run::without_store(arguments.command.as_ref()) {
+    if let Some(answer) = run::without_store(arguments.command.as_ref(), arguments.json) {
         return print(&answer.output, &answer.errors, answer.status);
     }
     let daemon = matches!(arguments.command, None | Some(Command::Serve(_)));

@@ -19,7 +19,7 @@ use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::schedule::jobs::Jobs;
 use crate::schedule::{digests, notices, outlook, tidy};
-use crate::service::Services;
+use crate::service::{Services, keyring, password};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
 use crate::smtp::session::{Limits, Protocol};
@@ -92,6 +92,9 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let mut listeners = Vec::new();
 
     let receiver = Arc::new(Ingest::new(Arc::clone(&services)));
+    if config.listen.iter().any(|listen| listen.protocol == config::Protocol::Submission) {
+        tokio::spawn(password::warm_up());
+    }
     let mut bound: Vec<Listener> = Vec::new();
     for listen in &config.listen {
         let listener = listener::bind(listener_config(&config, listen))
@@ -107,6 +110,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let site = Site::new(Arc::clone(&services)).context("page templates")?;
     let stop = intake.clone();
     tasks.spawn(async move { site.serve(web, stop).await });
+    tasks.spawn(keys_of_other_nodes(Arc::clone(&services), intake.clone()));
     let (executor, stop) = (Arc::new(Executor::new(Arc::clone(&services))), intake.clone());
     tasks.spawn(async move { control.serve(executor, stop).await });
     for listener in bound {
@@ -139,6 +143,16 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         },
     });
     Ok(Running { services, listeners, store, delivery, intake, tasks })
+}
+
+/// Takes the keys that another node made (`enlace key rotate`).
+async fn keys_of_other_nodes(services: Arc<Services>, stop: CancellationToken) {
+    let often = std::time::Duration::from_secs(30);
+    while tokio::time::timeout(often, stop.cancelled()).await.is_err() {
+        if let Err(error) = keyring::reload(&services).await {
+            tracing::warn!(%error, "The keys of the tokens could not be read again");
+        }
+    }
 }
 
 impl Running {

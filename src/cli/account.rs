@@ -8,6 +8,7 @@ use super::group::{followed, shown};
 use super::report::{Failure, Report, Table, json_line, one_line, to_json};
 use crate::domain::address::EmailAddress;
 use crate::service::account::{self, AccountChange, AccountReport, AccountRow, ImportReport, Manner};
+use crate::service::{Actor, password};
 
 /// Carries it out. Wrong rows of an import are listed, the rest is done, and the exit status is 1.
 ///
@@ -34,6 +35,22 @@ pub async fn execute(context: &Context<'_>, command: Account) -> Result<Report, 
         }
         Account::Suspend { address, reason, change } => {
             changed(&account::suspend(services, &actor, &parsed(&address)?, &reason, change.dry_run).await?)
+        }
+        Account::Password { address, generate, clear, change } => {
+            let address = parsed(&address)?;
+            let done = if clear {
+                password::clear(services, &actor, &address, change.dry_run).await?
+            } else if generate {
+                password::set(services, &actor, &address, None, change.dry_run).await?
+            } else {
+                let given = context.file(std::path::Path::new("-"))?;
+                let given = String::from_utf8(given.to_vec()).map_err(|_| Failure::new("the password is not UTF-8", "type another one"))?;
+                password::set(services, &actor, &address, Some(given.trim_end_matches(['\r', '\n'])), change.dry_run).await?
+            };
+            let dry_run = if done.dry_run { " (dry run, nothing was changed)" } else { "" };
+            let shown = done.password.as_ref().map(|password| format!("\n{password}")).unwrap_or_default();
+            let text = format!("{}: password {}{dry_run}{shown}\n", one_line(&done.address), done.change);
+            Ok(Report::new(text, to_json(&done)?))
         }
         Account::Erase { address, change } => changed(&account::erase(services, &actor, &parsed(&address)?, change.dry_run).await?),
         Account::Export { address } => {

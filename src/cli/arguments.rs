@@ -61,6 +61,14 @@ pub enum Command {
     /// The store itself: its version, and copies between its kinds.
     #[command(subcommand)]
     Store(Store),
+    /// Keys with which copies are signed.
+    #[command(subcommand)]
+    Dkim(Dkim),
+    /// Who did what, newest first: every administrative act, append-only.
+    Audit(Audit),
+    /// The secret of all tokens.
+    #[command(subcommand)]
+    Key(Key),
     /// Why an address did, did not or will get a message: the whole trail.
     Explain(Explain),
     /// Tokens of programs that use the API.
@@ -180,6 +188,20 @@ pub enum Account {
         /// Shown to managers.
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Set the password with which a person sends through the submission listener; one line from standard input.
+    Password {
+        /// Any of the account's addresses.
+        address: String,
+        /// Make a random one and print it, this once.
+        #[arg(long, conflicts_with = "clear")]
+        generate: bool,
+        /// Take it away.
+        #[arg(long)]
+        clear: bool,
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,
@@ -483,6 +505,52 @@ pub enum Queue {
     Drop {
         /// From `queue list`.
         id: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// Signing keys.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Dkim {
+    /// Make a private key and print the DNS record that belongs to it. An existing file is never overwritten.
+    Generate {
+        /// Where the key is written, readable for its owner only.
+        file: PathBuf,
+        /// An Ed25519 key (RFC 8463) instead of RSA; not every receiver knows them, so use one beside an RSA key.
+        #[arg(long)]
+        ed25519: bool,
+        /// Name of the key in the DNS.
+        #[arg(long, default_value = "enlace")]
+        selector: String,
+    },
+}
+
+/// Of which part of the trail.
+#[derive(Debug, Clone, Args)]
+pub struct Audit {
+    /// Only acts in this group.
+    #[arg(long, value_name = "CODE")]
+    pub group: Option<String>,
+    /// How many entries at most.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// The secret of all tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Key {
+    /// Since when there are which keys.
+    List,
+    /// Make a new key for tokens from now on; those of earlier keys are still read until `key forget`.
+    Rotate {
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Read tokens of earlier keys no more: links in old mail end, people sign in anew.
+    Forget {
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,

@@ -61,6 +61,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     findings.push(dns(config).await);
     findings.extend(tls(config));
     findings.push(senders(config));
+    findings.extend(dkim(context).await);
     findings.push(links(config));
     findings.push(clock(context.services.now(), Utc::now()));
     let mut table = Table::plain();
@@ -204,6 +205,40 @@ fn senders(config: &Config) -> Finding {
         }
         Verify::Own => ok("senders", "DKIM, SPF and DMARC are looked at here"),
     }
+}
+
+/// The signing keys: for their owner only, and published as they are.
+async fn dkim(context: &Context<'_>) -> Vec<Finding> {
+    let (services, config) = (context.services, &context.services.config);
+    let (Some(signer), Some(settings)) = (&services.signer, &config.dkim) else {
+        let remedy = "`enlace dkim generate FILE` makes a key: large providers refuse unsigned list mail";
+        return vec![warning("dkim", "copies are not signed", remedy)];
+    };
+    let mut findings = Vec::new();
+    for (_, file) in settings.keys() {
+        if let Ok(metadata) = fs::metadata(file)
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            let text = format!("{} may be read by others, who could sign in your name", file.display());
+            findings.push(error("dkim", text, format!("chmod 0600 {}", file.display())));
+        }
+    }
+    for key in signer.keys() {
+        let (name, record) = (format!("{}._domainkey.{}", key.selector(), signer.domain()), key.record());
+        let publish = format!("publish as TXT of {name}: {record}");
+        let texts = match &services.dns {
+            Some(dns) => tokio::time::timeout(PATIENCE, dns.texts(&name)).await.unwrap_or_else(|_| Err("no answer".to_owned())),
+            None => Err("this machine names no name server".to_owned()),
+        };
+        let squeezed = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+        findings.push(match texts {
+            Ok(texts) if texts.iter().any(|text| squeezed(text) == squeezed(&record)) => ok("dkim", format!("{name} is published")),
+            Ok(texts) if texts.is_empty() => warning("dkim", format!("{name} is not published"), publish),
+            Ok(_) => error("dkim", format!("{name} publishes another key, so every signature fails"), publish),
+            Err(why) => warning("dkim", format!("{name} cannot be looked up: {why}"), publish),
+        });
+    }
+    findings
 }
 
 fn links(config: &Config) -> Finding {

@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, bounce, check, explain, group, hold, meeting, member, queue, token};
+use super::{account, audit, bounce, check, explain, group, hold, key, meeting, member, queue, token};
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
 
@@ -93,6 +93,8 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
     match command {
         Some(Command::Account(command)) => account::execute(context, command).await,
         Some(Command::Bounce(command)) => bounce::execute(context, &command),
+        Some(Command::Audit(command)) => audit::execute(context, command).await,
+        Some(Command::Key(command)) => key::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
         Some(Command::Meeting(command)) => meeting::execute(context, command).await,
@@ -101,7 +103,8 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Token(command)) => token::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
-        None | Some(Command::Store(_) | Command::Serve(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man) => {
+        None
+        | Some(Command::Store(_) | Command::Serve(_) | Command::Demo(_) | Command::Dkim(_) | Command::Completions { .. } | Command::Man) => {
             Err(Failure::usage("this command is not one for a running daemon"))
         }
     }

@@ -2,13 +2,16 @@
 
 pub mod account;
 pub mod arguments;
+pub mod audit;
 pub mod bounce;
 pub mod check;
 pub mod control;
+pub mod dkim;
 pub mod execute;
 pub mod explain;
 pub mod group;
 pub mod hold;
+pub mod key;
 pub mod meeting;
 pub mod member;
 pub mod queue;

@@ -43,8 +43,9 @@ pub trait Opener: Send + Sync {
 }
 
 /// Commands that need neither configuration nor store; `None` for all others.
-pub fn without_store(command: Option<&Command>) -> Option<Answer> {
+pub fn without_store(command: Option<&Command>, as_json: bool) -> Option<Answer> {
     let output = match command? {
+        Command::Dkim(command) => return Some(super::dkim::answer(command, as_json)),
         Command::Man => MAN_PAGES.to_owned(),
         Command::Completions { shell } => completions(*shell),
         Command::Bounce(Bounce::Parse { files }) => return Some(super::bounce::parse(files, read_report)),
@@ -140,6 +141,7 @@ fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
         | Command::Member(Member::Import { file, .. }) => {
             vec![file.clone()]
         }
+        Command::Account(Account::Password { generate: false, clear: false, .. }) => vec![PathBuf::from("-")],
         Command::Member(Member::Add { addresses, .. } | Member::Remove { addresses, .. } | Member::Set { addresses, .. }) => {
             addresses.iter().filter(|address| *address == "-").map(PathBuf::from).collect()
         }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lanes::BULK_OCTETS;
+use super::policies::Policies;
 use crate::domain::group::{Group, GroupCode, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy};
 use crate::domain::group::{ParticipationPolicy, SubscriptionPolicy};
 use crate::domain::id::PostId;
@@ -61,6 +62,7 @@ pub struct Copies {
     service: Service,
     room: Arc<Semaphore>,
     kept: Mutex<Kept>,
+    policies: Policies,
 }
 
 #[derive(Default)]
@@ -73,7 +75,13 @@ struct Kept {
 impl Copies {
     /// None yet.
     pub fn new(services: Arc<Services>, service: Service) -> Self {
-        Self { services, service, room: Arc::new(Semaphore::new(BULKY_BUDGET / BLOCK)), kept: Mutex::default() }
+        Self {
+            services,
+            service,
+            room: Arc::new(Semaphore::new(BULKY_BUDGET / BLOCK)),
+            kept: Mutex::default(),
+            policies: Policies::default(),
+        }
     }
 
     /// The edition of `post` for the readers of its group with index `group`; rendered if it is not in memory.
@@ -97,7 +105,17 @@ impl Copies {
         let table = self.services.groups();
         let group = table.get(code).cloned().unwrap_or_else(|| Arc::new(bare_group(code)));
         let form = compose::Form { service: &self.service, post, edition: usize::from(edition), group: &group };
-        let rendered = compose::render(&original, &form).map_err(|error| malformed(error.to_string()))?;
+        let rendered = if self.policies.must_rewrite(&self.services, &form).await {
+            compose::render_in_the_lists_name(&original, &form)
+        } else {
+            compose::render(&original, &form)
+        };
+        let mut rendered = rendered.map_err(|error| malformed(error.to_string()))?;
+        if let Some(signer) = &self.services.signer {
+            // What Enlace wrote itself was not passed on by anybody, so there is nothing to seal.
+            let found = post.sender.is_some().then_some(&post.arrival.found);
+            rendered = rendered.signed(Arc::clone(signer), found, self.services.now());
+        }
         let made = Arc::new(Edition { rendered, room });
         self.keep(key, &made);
         Ok(made)

@@ -11,6 +11,7 @@ mod feeder;
 mod floor;
 mod lanes;
 mod planner;
+mod policies;
 mod worker;
 
 use std::collections::HashSet;

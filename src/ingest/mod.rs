@@ -7,6 +7,7 @@
 mod bounces;
 mod commands;
 mod judge;
+mod login;
 mod senders;
 mod tokens;
 
@@ -24,18 +25,19 @@ use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::{self, Message};
 use crate::service::{Failure, Services};
 use crate::smtp::proof::own::Found;
-use crate::smtp::{Answer, Content, Receiver, SessionInfo, Transaction};
+use crate::smtp::{Answer, Content, Login, Receiver, SessionInfo, Transaction};
 use crate::store::StoreError;
 
 /// Takes the mail of all listeners.
 pub struct Ingest {
     services: Arc<Services>,
+    doors: login::Doors,
 }
 
 impl Ingest {
     /// Over these use cases.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, doors: login::Doors::default() }
     }
 }
 
@@ -174,9 +176,8 @@ impl Receiver for Ingest {
         incoming.handle().await
     }
 
-    async fn authenticate(&self, _session: &SessionInfo, _user: &str, _password: &str) -> Option<EmailAddress> {
-        // No account has a password yet: a submission listener refuses every log-in.
-        None
+    async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Login {
+        self.doors.log_in(&self.services, session, user, password).await
     }
 
     fn incoming(&self) -> PathBuf {

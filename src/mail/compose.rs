@@ -4,17 +4,22 @@
 //! is a slice of the stored bytes, so no copy costs more than a few hundred octets of its own; fields of the author that
 //! pass (`mail::headers`) are not changed, so a signature that was valid stays valid.
 //! Sources: RFC 2369, RFC 2919, RFC 5064, RFC 8058, RFC 3834. The surprise: a footer is the only thing here that breaks an
-//! author's signature; the place for rewriting From under DMARC and for signing is the end of [`render`].
+//! author's signature, and the list's name in From, which takes it away.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use super::field::{self, Header, HeaderError};
 use super::footer;
 use super::headers;
+use super::sign::{self, Signer};
 use super::token::{Keys, Verp};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Post, PostKind};
+use crate::domain::proof::SenderFindings;
 
 /// Local part that stands for the service where a group has no list of its own.
 pub const SERVICE_LIST: &str = "enlace";
@@ -72,6 +77,7 @@ pub struct Rendered {
     bounce_front: String,
     bounce_back: String,
     common_reverse_path: String,
+    signature: Option<sign::Prepared>,
 }
 
 /// The stable identifier of a list (RFC 2919): what stands in `List-Id` between the angle brackets.
@@ -88,6 +94,25 @@ fn list_of(group: &Group) -> &str {
 /// # Errors
 /// When the header of `original` passes the limits of [`field::split`]; such a message is refused when it comes in.
 pub fn render(original: &Bytes, form: &Form<'_>) -> Result<Rendered, HeaderError> {
+    render_as(original, form, false)
+}
+
+/// As [`render`], in the list's name: From is the list, `Ana Example via SG12RG-AMR`, and Reply-To the author.
+///
+/// For authors whose domain asks others to refuse what it did not sign (RFC 7489), where its signature is missing or does not survive.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_in_the_lists_name(original: &Bytes, form: &Form<'_>) -> Result<Rendered, HeaderError> {
+    render_as(original, form, true)
+}
+
+/// Does the copy of this form leave what the author signed as it was?
+pub fn keeps_signatures(form: &Form<'_>) -> bool {
+    footer_of(form).is_none()
+}
+
+fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Result<Rendered, HeaderError> {
     let header = field::split(original)?;
     let body = header.body.map_or_else(Bytes::new, |start| original.slice(start..));
     let mut head = String::with_capacity(2_048);
@@ -97,7 +122,13 @@ pub fn render(original: &Bytes, form: &Form<'_>) -> Result<Rendered, HeaderError
     head.push_str(&own_fields(&header, form));
     let mut head = head.into_bytes();
     let footed = footer_of(form).map(|text| footer::with_footer(original, &header, &body, text, form.post.id));
+    if in_the_lists_name {
+        head.extend_from_slice(headers::in_the_lists_name(original, &header, form.post.author_address(), &list_author(form)).as_bytes());
+    }
     for field in headers::passing(original, &header, form.post.author_address()) {
+        if in_the_lists_name && headers::gives_way_to_the_list(&field.name) {
+            continue;
+        }
         if footed.as_ref().is_some_and(|footed| footed.replaces(&field.name)) {
             continue;
         }
@@ -139,7 +170,13 @@ fn assemble(form: &Form<'_>, head: Vec<u8>, body: Bytes) -> Rendered {
         bounce_front: format!("{list}-bounces+"),
         bounce_back: format!("@{domain}"),
         common_reverse_path: format!("{list}-bounces@{domain}"),
+        signature: None,
     }
+}
+
+/// The list as an author: its acronym and its address.
+fn list_author(form: &Form<'_>) -> (String, String) {
+    (form.group.code.to_string(), format!("{}@{}", list_of(form.group), form.service.domain))
 }
 
 /// The list's own fields, the same for every reader of the group.
@@ -225,6 +262,18 @@ fn footer_of<'a>(form: &Form<'a>) -> Option<&'a str> {
 }
 
 impl Rendered {
+    /// The same, so that every copy is signed; what somebody else wrote is sealed too (`mail::sign`).
+    #[must_use]
+    pub fn signed(mut self, signer: Arc<Signer>, found: Option<&SenderFindings>, now: DateTime<Utc>) -> Self {
+        let prepared = sign::Prepared::new(signer, &self.shared_head, &self.body, now);
+        if let Some(seal) = found.and_then(|found| prepared.seal(&self.shared_head, found)) {
+            self.shared_head = [seal, self.shared_head.to_vec()].concat().into();
+        }
+        self.common_lines = [prepared.fields(&self.common_lines), self.common_lines.to_vec()].concat().into();
+        self.signature = Some(prepared);
+        self
+    }
+
     /// The few lines in front of one person's copy: her one-click link and the ledger key. One allocation.
     pub fn personal_lines(&self, keys: &Keys, recipient: Recipient) -> Vec<u8> {
         use std::io::Write as _;
@@ -239,7 +288,10 @@ impl Rendered {
         }
         // Writing to a Vec does not fail.
         let _ = write!(lines, "X-Enlace-Ref: {}.{}.{}\r\n", self.post, recipient.batch, recipient.index);
-        lines
+        match &self.signature {
+            Some(signature) => [signature.fields(&lines), lines].concat(),
+            None => lines,
+        }
     }
 
     /// The lines in front of a copy that many recipients of a transaction share.

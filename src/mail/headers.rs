@@ -5,6 +5,7 @@
 //! become encoded words of at most 75 octets that never cut a character (RFC 2047 section 5).
 //! Fields that pass are never rewritten: an author's signature covers them octet by octet (RFC 6376).
 
+use super::author;
 use super::field::{self, Field, Header};
 use crate::domain::address::EmailAddress;
 
@@ -218,6 +219,31 @@ pub fn passing<'h>(message: &'h [u8], header: &'h Header, author: Option<&EmailA
         .fields
         .iter()
         .filter(move |field| !is_always_removed(&field.name) && (!needs_signature(&field.name) || signed.contains(&field.name)))
+}
+
+/// From and Reply-To of a copy that goes out in the list's name: `list` are its acronym and its address.
+///
+/// A Reply-To of the author's own stays; without one, answers go to her as they would have.
+pub fn in_the_lists_name(message: &[u8], header: &Header, author: Option<&EmailAddress>, list: &(String, String)) -> String {
+    let name = author::read(message, header).map(|author| author.name).unwrap_or_default();
+    let address = author.map(ToString::to_string).unwrap_or_default();
+    let shown = match (name.is_empty(), author) {
+        (false, _) => name,
+        (true, Some(author)) => author.local().to_owned(),
+        (true, None) => String::new(),
+    };
+    let shown = if shown.is_empty() { list.0.clone() } else { format!("{shown} via {}", list.0) };
+    let mut fields = mailboxes("From", [(shown.as_str(), list.1.as_str())]);
+    if header.count("reply-to") == 0 && !address.is_empty() {
+        fields.push_str(&mailboxes("Reply-To", [("", address.as_str())]));
+    }
+    fields
+}
+
+/// Does the original's field of this name (lower case) give way when the copy goes out in the list's name? Signatures do too: they
+/// cover From, so all of them are broken.
+pub fn gives_way_to_the_list(name: &str) -> bool {
+    matches!(name, "from" | "sender" | "dkim-signature" | "domainkey-signature")
 }
 
 /// Names in the `h=` of signatures whose `d=` is the author's domain or above it.

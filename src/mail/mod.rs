@@ -17,6 +17,7 @@ pub mod headers;
 pub mod mbox;
 pub mod message;
 pub mod report;
+pub mod sign;
 pub mod statement;
 pub mod token;
 pub mod write;

@@ -7,6 +7,8 @@
 //! change the case of a local part; reading ignores case.
 //! Not here: whether it was used already. That is the store's record of the request or the post.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use chrono::{DateTime, Utc};
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -80,9 +82,16 @@ const BATCH_RECIPIENTS: u32 = 250;
 /// One more than the largest number of a recipient that fits: 16.7 million copies of one post.
 const VERP_LIMIT: u32 = 1 << 24;
 
-/// The keys, derived from one secret; cheap to clone.
+/// The keys, derived from one or several secrets; clones share them, so that a new one is in use everywhere at once.
 #[derive(Clone)]
-pub struct Keys {
+pub struct Keys(Arc<RwLock<Ring>>);
+
+/// The newest first: it makes tokens, all of them read.
+type Ring = Arc<[Pair]>;
+
+/// The keys of one secret.
+#[derive(Clone)]
+struct Pair {
     tag: Hmac<Sha256>,
     stream: Hmac<Sha256>,
 }
@@ -101,6 +110,34 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 impl Keys {
     /// Keys of this secret: 32 octets of good randomness, made once and kept by the store.
     pub fn new(secret: &[u8; SECRET_OCTETS]) -> Self {
+        Self::ring([secret])
+    }
+
+    /// Keys of several secrets, the newest first.
+    pub fn ring<'s>(secrets: impl IntoIterator<Item = &'s [u8; SECRET_OCTETS]>) -> Self {
+        Self(Arc::new(RwLock::new(secrets.into_iter().map(Pair::of).collect())))
+    }
+
+    /// Takes other secrets from now on, in every clone.
+    pub fn replace<'s>(&self, secrets: impl IntoIterator<Item = &'s [u8; SECRET_OCTETS]>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = secrets.into_iter().map(Pair::of).collect();
+    }
+
+    fn pairs(&self) -> Ring {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn seal(&self, purpose: Purpose, tag_octets: usize, payload: &[u8]) -> String {
+        self.pairs().first().map(|newest| newest.seal(purpose, tag_octets, payload)).unwrap_or_default()
+    }
+
+    fn open(&self, purpose: Purpose, tag_octets: usize, text: &str) -> Option<Vec<u8>> {
+        self.pairs().iter().find_map(|pair| pair.open(purpose, tag_octets, text))
+    }
+}
+
+impl Pair {
+    fn of(secret: &[u8; SECRET_OCTETS]) -> Self {
         let derive = |label: &[u8]| {
             let mut mac = keyed(secret);
             mac.update(label);
@@ -153,7 +190,9 @@ impl Keys {
         self.tag_of(purpose, &payload).verify_truncated_left(&token).ok()?;
         Some(payload)
     }
+}
 
+impl Keys {
     /// Token of a copy's reverse-path, 26 octets; `None` past 16.7 million recipients, where the plain bounce address serves.
     pub fn verp(&self, verp: Verp) -> Option<String> {
         let number = verp.batch.checked_mul(BATCH_RECIPIENTS)?.checked_add(u32::from(verp.index))?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rights::{self, Rejudged};
-use super::{Actor, Failure, Services, senders};
+use super::{Actor, Failure, Services, password, senders};
 use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
@@ -198,6 +198,7 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
             services.store.remove_entry(import::DEPARTED, &address.key()).await?;
         }
         senders::forget(services, account.id).await?;
+        password::forget(services, account.id).await?;
         services.store.remove_account(account.id).await?;
         // The trail says that it was done, not to whom.
         services.audit(actor, "account erase", None, account.id.to_string()).await?;

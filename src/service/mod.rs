@@ -10,8 +10,10 @@ pub mod command;
 pub mod digest;
 pub mod explain;
 pub mod group;
+pub mod keyring;
 pub mod meeting;
 pub mod moderate;
+pub mod password;
 pub mod post;
 pub mod queue;
 pub mod rehearsal;
@@ -21,6 +23,7 @@ pub mod rights;
 pub mod robot;
 pub mod senders;
 pub mod session;
+pub mod signing;
 pub mod subscribe;
 pub mod token;
 #[cfg(test)]
@@ -40,7 +43,8 @@ use crate::domain::group::{Group, GroupCode};
 use crate::domain::reason::Reason;
 use crate::domain::subscription::{Role, Subscription};
 use crate::mail::compose;
-use crate::mail::token::{Keys, SECRET_OCTETS};
+use crate::mail::sign::Signer;
+use crate::mail::token::Keys;
 use crate::smtp::proof::dns::Dns;
 use crate::store::{AuditEntry, Store, StoreError};
 use crate::text::{TextError, Texts};
@@ -140,15 +144,14 @@ pub struct Services {
     pub keys: Keys,
     /// List domain and link base, as copies show them.
     pub site: compose::Service,
+    /// Signs what is sent; `None` without `[dkim]`.
+    pub signer: Option<Arc<Signer>>,
     /// Name servers for the proof of senders; `None` if this machine names none.
     pub dns: Option<Dns>,
     /// The search index of the archives, opened when it is first needed.
     pub archive: archive::Archive,
     groups: RwLock<Arc<GroupTable>>,
 }
-
-/// Name of the store's setting that holds the secret of all tokens.
-const SECRET: &str = "secret";
 
 /// Members read from the store at a time.
 const PAGE: usize = 500;
@@ -159,20 +162,9 @@ impl Services {
     /// # Errors
     /// When groups or secret cannot be read or written.
     pub async fn new(store: Arc<dyn Store>, config: Arc<Config>, texts: Arc<Texts>, clock: Clock) -> Result<Self, Failure> {
-        let kept = store.setting(SECRET).await?.and_then(|secret| <[u8; SECRET_OCTETS]>::try_from(secret).ok());
-        let secret = if let Some(secret) = kept {
-            secret
-        } else {
-            let mut secret = [0; SECRET_OCTETS];
-            getrandom::fill(&mut secret).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;
-            // Nodes that start together for the first time must agree: the one who is first is right.
-            store.put_entry(SECRET, SECRET, 0, secret.to_vec()).await?;
-            let first = store.entry(SECRET, SECRET).await?.and_then(|(_, secret)| <[u8; SECRET_OCTETS]>::try_from(secret).ok());
-            let secret = first.ok_or_else(|| Failure::Invalid("the secret of the tokens cannot be read".into()))?;
-            store.put_setting(SECRET, secret.to_vec()).await?;
-            secret
-        };
+        let keys = keyring::open(store.as_ref(), clock.now()).await?;
         let site = compose::Service { domain: config.service.domain.clone(), base_url: config.service.base_url.clone() };
+        let signer = signing::signer(&config)?;
         let dns = match Dns::new(config.senders.nameserver) {
             Ok(dns) => Some(dns),
             Err(error) if config.senders.verify == Verify::Own => {
@@ -180,17 +172,8 @@ impl Services {
             }
             Err(_) => None,
         };
-        let services = Self {
-            keys: Keys::new(&secret),
-            store,
-            config,
-            texts,
-            clock,
-            site,
-            dns,
-            archive: archive::Archive::default(),
-            groups: RwLock::default(),
-        };
+        let services =
+            Self { keys, store, config, texts, clock, site, dns, signer, archive: archive::Archive::default(), groups: RwLock::default() };
         services.reload_groups().await?;
         Ok(services)
     }
@@ -249,6 +232,14 @@ impl Services {
     /// A random number for identifiers and jitter.
     pub fn chance(&self) -> u64 {
         getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+    }
+
+    /// The latest entries of the audit trail, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trail(&self, group: Option<&GroupCode>, limit: usize) -> Result<Vec<AuditEntry>, Failure> {
+        Ok(self.store.audit(group, limit).await?)
     }
 
     /// Appends to the audit trail.

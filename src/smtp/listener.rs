@@ -55,7 +55,7 @@ pub struct ListenerConfig {
     pub patience: Patience,
 }
 
-/// A certificate chain and its key, PEM files, read when the listener is bound.
+/// A certificate chain and its key, PEM files, read when the listener is bound and whenever they change.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
     /// Leaf first.
@@ -85,6 +85,8 @@ pub struct Patience {
     pub data_grace: Duration,
     /// Before the answer to a recipient or log-in that is refused, after the first few. Default 1 s.
     pub slowdown: Duration,
+    /// Certificate and key are looked at so often; new ones are taken. Default 10 s.
+    pub renewal: Duration,
     /// Shutdown waits so long for transactions past the dot. Default 10 s.
     pub shutdown: Duration,
     /// All sessions of this listener; more get 421 4.7.0. Default 12,000.
@@ -106,6 +108,7 @@ impl Default for Patience {
             data_octets_per_second: 1_000,
             data_grace: Duration::from_secs(30),
             slowdown: Duration::from_secs(1),
+            renewal: Duration::from_secs(10),
             shutdown: Duration::from_secs(10),
             sessions: 12_000,
             sessions_trusted_network: 10_000,
@@ -126,7 +129,7 @@ struct Shared {
     local: SocketAddr,
     trusted_networks: Vec<Network>,
     patience: Patience,
-    tls: Option<tls::Tls>,
+    tls: Option<Arc<tls::Tls>>,
     admission: Arc<Admission>,
 }
 
@@ -144,7 +147,7 @@ pub async fn bind(config: ListenerConfig) -> io::Result<Listener> {
     if config.protocol == Protocol::Submission && config.tls.is_none() {
         return Err(wrong(format!("submission on {} needs a certificate: set tls = {{ certificate = …, key = … }}", config.address)));
     }
-    let tls = config.tls.as_ref().map(tls::Tls::read).transpose()?;
+    let tls = config.tls.as_ref().map(tls::Tls::read).transpose()?.map(Arc::new);
     let socket = if config.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(config.address).map_err(|e| io::Error::new(e.kind(), format!("could not listen on {}: {e}", config.address)))?;
@@ -188,10 +191,16 @@ impl Listener {
     pub async fn serve(self, receiver: Arc<dyn Receiver>, shutdown: CancellationToken) {
         let Self { socket, shared } = self;
         let mut sessions = JoinSet::new();
+        let mut renewal = tokio::time::interval(shared.patience.renewal.max(Duration::from_millis(10)));
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                _ = renewal.tick(), if shared.tls.is_some() => {
+                    shared.renew();
+                    continue;
+                }
                 Some(ended) = sessions.join_next() => {
                     report(ended);
                     continue;
@@ -237,6 +246,17 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl Shared {
+    /// Looks at the certificate off this thread.
+    fn renew(&self) {
+        let Some(tls) = self.tls.clone() else { return };
+        let address = self.local;
+        tokio::task::spawn_blocking(move || match tls.renew() {
+            Ok(false) => {}
+            Ok(true) => info!(%address, "A new certificate is in use"),
+            Err(error) => warn!(%address, %error, "The new certificate cannot be used; the old one stays"),
+        });
+    }
+
     /// Counts the client in, or tells it to come later.
     fn admit(&self, stream: &TcpStream, peer: SocketAddr) -> Option<(Ticket, SessionInfo)> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());

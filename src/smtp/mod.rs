@@ -64,6 +64,17 @@ pub struct SessionInfo {
     pub trace: String,
 }
 
+/// What came of a log-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// It is the owner of this address.
+    Welcome(EmailAddress),
+    /// User or password is wrong, or tried too often.
+    Wrong,
+    /// It cannot be checked now.
+    Later,
+}
+
 /// The bytes of a message as received: CRLF line ends, dot-unstuffed, no bare CR, LF or NUL.
 #[derive(Debug, Clone)]
 pub enum Content {
@@ -120,8 +131,8 @@ pub trait Receiver: Send + Sync + 'static {
     async fn recipient(&self, session: &SessionInfo, recipient: &EmailAddress) -> Answer;
     /// Judges and keeps the message; one answer a recipient, in order. A positive answer means that it is on disk.
     async fn message(&self, transaction: Transaction) -> Vec<Answer>;
-    /// Checks SMTP AUTH PLAIN credentials on a submission listener.
-    async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Option<EmailAddress>;
+    /// Checks SMTP AUTH credentials on a submission listener; takes the same time whether or not there is such a user.
+    async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Login;
     /// Where spooled messages are written (the store's `incoming` folder).
     fn incoming(&self) -> PathBuf;
 }

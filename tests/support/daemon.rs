@@ -165,7 +165,8 @@ verify = "headers"
         });
         self.listeners.clear();
         let deadline = Instant::now() + PATIENCE;
-        while self.listeners.len() < 3 {
+        // The pages are named last.
+        while !self.listeners.iter().any(|(name, _)| name == "web") {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.listeners.extend(listener(&line)),
                 Err(_) => panic!("no listener after {PATIENCE:?}; log:\n{}", fs::read_to_string(self.path("log")).unwrap_or_default()),
@@ -208,6 +209,24 @@ verify = "headers"
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Runs a command that must succeed and reads this from its standard input; its standard output.
+    pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> String {
+        use std::io::Write as _;
+        let mut command = self.command();
+        let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary runs");
+        child.stdin.take().unwrap().write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{arguments:?}: {}", output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// What `enlace check` found of one thing.
+    pub fn json_of_check(&self, check: &str) -> Vec<serde_json::Value> {
+        let output = self.cli(&["--json", "check"]);
+        let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        all.as_array().unwrap().iter().filter(|finding| finding["check"] == check).cloned().collect()
     }
 
     /// Runs a command with `--json`; its document.

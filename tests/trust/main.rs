@@ -2,5 +2,7 @@
 
 mod proof;
 mod signer;
+mod signing;
+mod submission;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use enlace::domain::address::{EmailAddress, ReversePath};
 use enlace::smtp::listener::{self, ListenerConfig, Patience};
 use enlace::smtp::session::{Limits, Protocol};
-use enlace::smtp::{Answer, Content, Receiver, SessionInfo, Transaction};
+use enlace::smtp::{Answer, Content, Login, Receiver, SessionInfo, Transaction};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -110,9 +110,13 @@ impl Receiver for Recorder {
         transaction.recipients.iter().map(judge).collect()
     }
 
-    async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Option<EmailAddress> {
+    async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Login {
         assert!(session.tls, "asked without TLS");
-        (user == "ana@example.org" && password == "right").then(|| user.parse().unwrap())
+        match (user, password) {
+            ("ana@example.org", "right") => Login::Welcome(user.parse().unwrap()),
+            (_, "busy") => Login::Later,
+            _ => Login::Wrong,
+        }
     }
 
     fn incoming(&self) -> PathBuf {

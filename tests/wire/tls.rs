@@ -17,15 +17,24 @@ use crate::support::{Client, Server, config, start};
 struct Secure {
     server: Server,
     connector: TlsConnector,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn secure(protocol: Protocol, implicit: bool) -> Secure {
     let folder = tempfile::tempdir().unwrap();
-    let issued = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).unwrap();
     let files = TlsFiles { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem"), implicit };
-    std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
-    std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+    let connector = issue(folder.path());
+    let mut config = ListenerConfig { tls: Some(files), ..config(protocol) };
+    config.patience.renewal = std::time::Duration::from_millis(20);
+    let server = start(config).await;
+    Secure { server, connector, folder }
+}
+
+/// Writes a new certificate and key; whoever connects with what is returned believes this one only.
+fn issue(folder: &std::path::Path) -> TlsConnector {
+    let issued = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).unwrap();
+    std::fs::write(folder.join("certificate.pem"), issued.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(issued.cert.der().clone()).unwrap();
     let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -33,8 +42,7 @@ async fn secure(protocol: Protocol, implicit: bool) -> Secure {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let server = start(ListenerConfig { tls: Some(files), ..config(protocol) }).await;
-    Secure { server, connector: TlsConnector::from(Arc::new(client)), _folder: folder }
+    TlsConnector::from(Arc::new(client))
 }
 
 impl Secure {
@@ -153,4 +161,35 @@ async fn files_that_cannot_be_used_are_named() {
         let error = listener::bind(ListenerConfig { tls: Some(files), ..config(Protocol::Smtp) }).await.err().unwrap();
         assert!(error.to_string().contains(".pem"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_without_a_restart_and_a_broken_one_is_not() {
+    let secure = secure(Protocol::Submission, true).await;
+    let shakes_hands = async |connector: &TlsConnector| {
+        let stream = secure.server.connect_unread().await.stream;
+        connector.connect(ServerName::try_from("mx.example.org").unwrap(), stream).await.is_ok()
+    };
+    assert!(shakes_hands(&secure.connector).await);
+    std::fs::write(secure.folder.path().join("certificate.pem"), "half a fi").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(shakes_hands(&secure.connector).await, "the old one stays in use");
+    let renewed = issue(secure.folder.path());
+    let begun = std::time::Instant::now();
+    while !shakes_hands(&renewed).await {
+        assert!(begun.elapsed().as_secs() < 20, "the new certificate was not taken");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(!shakes_hands(&secure.connector).await, "the old one is gone");
+}
+
+#[tokio::test]
+async fn m9_auth_is_not_offered_without_tls_and_a_busy_check_is_no_wrong_password() {
+    let secure = secure(Protocol::Submission, false).await;
+    let mut client = secure.ready_for_auth().await;
+    let busy = format!("AUTH PLAIN {}", BASE64.encode(b"\0ana@example.org\0busy"));
+    for _ in 0..5 {
+        client.ask(&busy, "454 4.7.0").await;
+    }
+    client.ask(&format!("AUTH PLAIN {}", BASE64.encode(b"\0ana@example.org\0right")), "235").await;
 }

@@ -165,8 +165,8 @@ impl Connection {
                     talk.session.recipient_answered(&answer);
                 }
                 Step::Authenticate { user, password } => {
-                    let who = self.receiver.authenticate(talk.session.info(), &user, &password).await;
-                    talk.session.authenticated(who);
+                    let login = self.receiver.authenticate(talk.session.info(), &user, &password).await;
+                    talk.session.authenticated(login);
                 }
                 Step::Message { reverse_path, recipients } => self.message(talk, reverse_path, recipients).await,
                 Step::StartTls => self.start_tls(talk).await?,

@@ -60,6 +60,29 @@ impl Dns {
         Ok(Self { authenticator, own_server: nameserver.is_some() })
     }
 
+    /// The TXT records of a name, each as one text; none if there is no such name.
+    ///
+    /// # Errors
+    /// When it cannot be found out; says why.
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        if !self.may_ask(name) {
+            return Err(format!("{name} is a name for examples (RFC 2606)"));
+        }
+        match self.authenticator.resolver().txt_lookup(format!("{}.", name.trim_end_matches('.'))).await {
+            Ok(lookup) => {
+                let records = lookup.answers().iter().filter_map(|record| match &record.data {
+                    mail_auth::hickory_resolver::proto::rr::RData::TXT(text) => Some(text.txt_data.concat()),
+                    _ => None,
+                });
+                Ok(records.map(|octets| String::from_utf8_lossy(&octets).into_owned()).collect())
+            }
+            Err(error) => match Error::from(error) {
+                Error::Dns(DnsError::RecordNotFound(code)) if matches!(u16::from(code), 0 | 3) => Ok(Vec::new()),
+                error => Err(error.to_string()),
+            },
+        }
+    }
+
     /// The library's view of it.
     pub(super) fn authenticator(&self) -> &MessageAuthenticator {
         &self.authenticator

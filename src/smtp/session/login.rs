@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::auth::{Credentials, Exchange};
 use super::command::Mechanism;
 use super::{At, Lines, Protocol, Question, Session, Step};
-use crate::domain::address::EmailAddress;
-use crate::smtp::Answer;
+use crate::smtp::{Answer, Login};
 
 /// Failed log-ins before the session ends.
 const FAILED_LOGINS: usize = 3;
@@ -87,15 +86,19 @@ impl Session {
         }
     }
 
-    /// Who it is, if the credentials are right.
-    pub fn authenticated(&mut self, who: Option<EmailAddress>) {
+    /// What came of the credentials.
+    pub fn authenticated(&mut self, login: Login) {
         if !matches!(self.at, At::Asked(Question::Credentials)) {
             return;
         }
         self.at = At::Command;
-        if who.is_some() {
-            Arc::make_mut(&mut self.info).authenticated = who;
-            return self.answer(&Answer::new(235, (2, 7, 0), "welcome"));
+        match login {
+            Login::Welcome(who) => {
+                Arc::make_mut(&mut self.info).authenticated = Some(who);
+                return self.answer(&Answer::new(235, (2, 7, 0), "welcome"));
+            }
+            Login::Later => return self.answer(&Answer::new(454, (4, 7, 0), "the log-in cannot be checked now, try again later")),
+            Login::Wrong => {}
         }
         self.failed_logins += 1;
         self.slowdowns += 1;

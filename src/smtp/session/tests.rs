@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::smtp::Login;
 
 /// What a whole run gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +56,10 @@ fn run<'a>(protocol: Protocol, limits: &Limits, pieces: impl IntoIterator<Item =
                         Answer::new(250, (2, 1, 5), "yes")
                     });
                 }
-                Step::Authenticate { user, password } => session.authenticated((password == "right").then(|| user.parse().ok()).flatten()),
+                Step::Authenticate { user, password } => session.authenticated(match user.parse() {
+                    Ok(user) if password == "right" => Login::Welcome(user),
+                    _ => Login::Wrong,
+                }),
                 Step::Message { recipients, .. } => {
                     let answers =
                         recipients
