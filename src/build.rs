@@ -84,7 +84,8 @@ fn write_texts(out: &Path) -> io::Result<()> {
     for file in files {
         let Ok(relative) = file.strip_prefix(&root) else { continue };
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        let is_text = parts.get(1).is_some_and(|part| part == "mail" || part == "words.toml") && parts[0].len() == 2;
+        let is_text =
+            parts.get(1).is_some_and(|part| part == "mail" || part == "words.toml" || part == "liaison.toml") && parts[0].len() == 2;
         if is_text {
             let (name, file) = (parts.join("/"), file.display().to_string());
             // Writing to a String does not fail.

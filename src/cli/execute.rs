@@ -10,7 +10,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, audit, bounce, check, explain, group, hold, key, meeting, member, queue, token};
+use super::{account, audit, bounce, check, explain, group, hold, key, liaison, meeting, member, queue, token};
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
 
@@ -97,6 +97,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Key(command)) => key::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
+        Some(Command::Liaison(command)) => liaison::execute(context, command).await,
         Some(Command::Meeting(command)) => meeting::execute(context, command).await,
         Some(Command::Member(command)) => member::execute(context, command).await,
         Some(Command::Hold(command)) => hold::execute(context, command).await,
@@ -104,9 +105,15 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Token(command)) => token::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
         None
-        | Some(Command::Store(_) | Command::Serve(_) | Command::Demo(_) | Command::Dkim(_) | Command::Completions { .. } | Command::Man) => {
-            Err(Failure::usage("this command is not one for a running daemon"))
-        }
+        | Some(
+            Command::Store(_)
+            | Command::Serve(_)
+            | Command::Demo(_)
+            | Command::Dkim(_)
+            | Command::Completions { .. }
+            | Command::Man
+            | Command::PdfText,
+        ) => Err(Failure::usage("this command is not one for a running daemon")),
     }
 }
 

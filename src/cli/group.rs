@@ -38,11 +38,14 @@ pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Fa
         Group::Retire { code, change } => {
             let changed = group::retire(services, &actor, &group_code(&code)?, change.dry_run).await?;
             let tense = if change.dry_run { "would be" } else { "is" };
-            let text = if changed.change == "unchanged" {
+            let mut text = if changed.change == "unchanged" {
                 format!("{} has ended already\n", changed.code)
             } else {
                 format!("{} {tense} retired: it keeps its record and takes no more mail\n", changed.code)
             };
+            if let Some(draft) = &changed.draft {
+                let _ = writeln!(text, "drafted the statement to TSAG: {draft} (`enlace liaison show {draft}`)");
+            }
             Ok(Report::new(text, to_json(&changed)?))
         }
     }
@@ -99,6 +102,9 @@ fn applied(report: &ApplyReport) -> String {
 
 fn changed(change: &GroupChange, text: &mut String) {
     let _ = writeln!(text, "{}: {}", change.code, change.change);
+    if let Some(draft) = &change.draft {
+        let _ = writeln!(text, "  drafted the statement to TSAG: {draft} (`enlace liaison show {draft}`)");
+    }
     if change.change == "changed" {
         for field in &change.fields {
             let _ = writeln!(text, "  {}: {} -> {}", field.field, one_line(&field.from), one_line(&field.to));

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod group;
 pub mod hold;
 pub mod key;
+pub mod liaison;
 pub mod meeting;
 pub mod member;
 pub mod queue;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::arguments::{Account, Arguments, Bounce, Command, Group, Meeting, Member, Shell};
+use super::arguments::{Account, Arguments, Bounce, Command, Group, Liaison, Meeting, Member, Shell};
 use super::control::{self, Handler, NamedFile, REQUEST_OCTETS, Request, Step};
 use super::report::{Answer, Failure};
 
@@ -49,6 +49,7 @@ pub fn without_store(command: Option<&Command>, as_json: bool) -> Option<Answer>
         Command::Man => MAN_PAGES.to_owned(),
         Command::Completions { shell } => completions(*shell),
         Command::Bounce(Bounce::Parse { files }) => return Some(super::bounce::parse(files, read_report)),
+        Command::PdfText => return Some(pdf_text()),
         _ => return None,
     };
     Some(Answer { output, ..Answer::default() })
@@ -57,6 +58,28 @@ pub fn without_store(command: Option<&Command>, as_json: bool) -> Option<Answer>
 /// A message that came back, for `bounce parse`.
 fn read_report(path: &Path) -> io::Result<Vec<u8>> {
     read_within(path, REQUEST_OCTETS)
+}
+
+/// Memory of the process that reads a PDF, in octets, and its time on the processor, in seconds.
+const PDF_MEMORY: u64 = 512 * 1024 * 1024;
+const PDF_SECONDS: u64 = 8;
+
+/// Reads a PDF from standard input under limits that the system holds, whatever the file makes the reader do.
+fn pdf_text() -> Answer {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    let limited = [(Resource::As, PDF_MEMORY), (Resource::Cpu, PDF_SECONDS), (Resource::Nofile, 16), (Resource::Core, 0)];
+    if limited.into_iter().any(|(resource, most)| setrlimit(resource, limit(most)).is_err()) {
+        return Answer { status: 1, ..Answer::default() };
+    }
+    // What it says about a broken file helps nobody.
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(REQUEST_OCTETS as u64).read_to_end(&mut bytes);
+    match read.map_err(|error| error.to_string()).and_then(|_| crate::mail::pdf::text(&bytes)) {
+        Ok(output) => Answer { output, ..Answer::default() },
+        Err(errors) => Answer { errors, status: 1, ..Answer::default() },
+    }
 }
 
 fn completions(shell: Shell) -> String {
@@ -137,6 +160,7 @@ fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
         | Command::Meeting(
             Meeting::Apply { file, .. } | Meeting::Letter { file: Some(file), .. } | Meeting::Report { file: Some(file), .. },
         )
+        | Command::Liaison(Liaison::Submit { file, .. } | Liaison::Correct { file, .. })
         | Command::Account(Account::Import { file, .. })
         | Command::Member(Member::Import { file, .. }) => {
             vec![file.clone()]

@@ -44,6 +44,8 @@ pub struct Limits {
     pub retry_for: Span,
     /// Below this much free disk no mail is taken (452 4.3.1).
     pub free_disk: Octets,
+    /// Files of an edition of a statement together; more go out as links.
+    pub statement_files: Octets,
     /// Rows of an imported file.
     pub import_rows: usize,
     /// A digest goes out early when so much waits for it, and holds no more in one mail.
@@ -72,6 +74,7 @@ impl Default for Limits {
             robot_mail: 10,
             retry_for: seconds(5 * 86_400),
             free_disk: Octets(200 << 20),
+            statement_files: Octets(10 << 20),
             import_rows: 2_000_000,
             digest_size: Octets(1 << 20),
         }

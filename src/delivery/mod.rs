@@ -12,6 +12,7 @@ mod floor;
 mod lanes;
 mod planner;
 mod policies;
+mod routed;
 mod worker;
 
 use std::collections::HashSet;

@@ -47,6 +47,7 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
             }
         }
         Audience::Subscribers => plan_subscribers(services, timezone, post, &mut batches).await?,
+        Audience::Routed(routed) => super::routed::plan(services, timezone, post, routed, &mut batches).await?,
     }
     let digests = std::mem::take(&mut batches.digests);
     let (number, considered) = batches.finish().await?;
@@ -62,7 +63,7 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
 }
 
 /// Gathers recipients into batches.
-struct Batches<'a> {
+pub(super) struct Batches<'a> {
     store: &'a dyn Store,
     post: &'a Post,
     pending: Vec<PlannedRecipient>,
@@ -73,7 +74,7 @@ struct Batches<'a> {
 }
 
 impl Batches<'_> {
-    async fn push(&mut self, recipient: PlannedRecipient) -> Result<()> {
+    pub(super) async fn push(&mut self, recipient: PlannedRecipient) -> Result<()> {
         if recipient.reason.rule == Rule::InDigest {
             self.digests.insert(recipient.group);
         }
@@ -98,13 +99,7 @@ impl Batches<'_> {
 }
 
 async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batches: &mut Batches<'_>) -> Result<()> {
-    let table = services.groups();
-    // A group that is no longer there has no subscribers; its place is kept, because recipients name groups by index.
-    let groups: Vec<Group> = post
-        .groups
-        .iter()
-        .map(|code| table.get(code).map_or_else(|| super::copies::bare_group(code), |group| Group::clone(group)))
-        .collect();
+    let groups = groups_of(services, post);
     let editions: Vec<_> = post.editions.iter().map(|edition| EditionFacts { language: edition.language, form: Form::Whole }).collect();
     let facts = PostFacts {
         kind: post.kind,
@@ -131,8 +126,15 @@ async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batche
     Ok(())
 }
 
+/// A group that is no longer there has no subscribers; its place is kept, because recipients name groups by index.
+pub(super) fn groups_of(services: &Services, post: &Post) -> Vec<Group> {
+    let table = services.groups();
+    let found = |code: &GroupCode| table.get(code).map_or_else(|| super::copies::bare_group(code), |group| Group::clone(group));
+    post.groups.iter().map(found).collect()
+}
+
 /// What a share becomes in the ledger: a row for each copy, or one with the reason why there is none.
-fn planned(account: &Account, share: Share, elsewhere: Option<&GroupCode>) -> Vec<PlannedRecipient> {
+pub(super) fn planned(account: &Account, share: Share, elsewhere: Option<&GroupCode>) -> Vec<PlannedRecipient> {
     let row = |group: usize, edition: usize, state, reason| PlannedRecipient {
         address: account.address().as_str().to_owned(),
         account: Some(account.id),
@@ -154,7 +156,7 @@ fn planned(account: &Account, share: Share, elsewhere: Option<&GroupCode>) -> Ve
 }
 
 /// The members of one group in the order of their accounts, page by page.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     store: &'a dyn Store,
     group: GroupCode,
     page: VecDeque<(Subscription, Account)>,
@@ -163,7 +165,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn new(store: &'a dyn Store, group: &GroupCode) -> Self {
+    pub(super) fn new(store: &'a dyn Store, group: &GroupCode) -> Self {
         Self { store, group: group.clone(), page: VecDeque::new(), after: None, ended: false }
     }
 
@@ -180,7 +182,7 @@ impl<'a> Members<'a> {
 }
 
 /// The person with the lowest account among those not yet seen, with her subscriptions by index of the group.
-async fn next_person(members: &mut [Members<'_>]) -> Result<Option<(Account, Vec<(usize, Subscription)>)>> {
+pub(super) async fn next_person(members: &mut [Members<'_>]) -> Result<Option<(Account, Vec<(usize, Subscription)>)>> {
     let mut lowest = None;
     for group in members.iter_mut() {
         lowest = match (lowest, group.peek().await?) {

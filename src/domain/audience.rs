@@ -8,6 +8,7 @@
 //! "why did I not get it" has an answer.
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 use super::account::{Account, AccountKind};
 use super::gate;
@@ -19,7 +20,7 @@ use super::reason::{Reason, Rule};
 use super::subscription::{DeliveryMode, Stream, Subscription, SubscriptionState};
 
 /// In what shape an edition is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Form {
     /// All of it.
     Whole,
@@ -27,6 +28,26 @@ pub enum Form {
     Links,
     /// Cover sheet and link, for guests where the group says so.
     Cover,
+    /// All of it in every language there is, the edition's own first, for who wants all her languages.
+    Both,
+    /// The same with links in the place of attachments.
+    BothLinks,
+}
+
+impl Form {
+    /// Are attachments replaced by links?
+    pub fn has_links(self) -> bool {
+        matches!(self, Self::Links | Self::BothLinks)
+    }
+
+    /// The form that says the same in every language, if there is one.
+    pub fn in_all_languages(self) -> Option<Self> {
+        match self {
+            Self::Whole => Some(Self::Both),
+            Self::Links => Some(Self::BothLinks),
+            Self::Cover | Self::Both | Self::BothLinks => None,
+        }
+    }
 }
 
 /// One edition that is there, in the order of the post's editions.
@@ -191,6 +212,13 @@ fn choose(post: &PostFacts<'_>, group: &Group, person: &Person<'_>, subscription
         return Err(Reason::new(Rule::AwaitsEdition, [address, language.as_str()]));
     }
     if subscription.both {
+        // One mail with all of it, where there is one: her best language leads it.
+        let joined = form.in_all_languages().zip(best).and_then(|(joined, first)| {
+            post.editions.iter().position(|edition| edition.form == joined && edition.language == Some(*first))
+        });
+        if let Some(index) = joined {
+            return Ok(vec![index]);
+        }
         let all: Vec<usize> = wanted.iter().filter_map(|language| find(*language)).collect();
         if !all.is_empty() {
             return Ok(all);

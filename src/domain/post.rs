@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::address::EmailAddress;
+use super::audience::Form;
 use super::group::GroupCode;
 use super::id::{AccountId, PostId};
 use super::language::Language;
 use super::ledger::PlannedRecipient;
+use super::liaison::statement::{Purpose, Question};
 use super::proof::{SenderFindings, SenderProof};
 use super::reason::Reason;
 use super::subscription::Stream;
@@ -92,6 +94,30 @@ pub enum Audience {
     Subscribers,
     /// Exactly these, decided by a routing table before.
     Listed(Vec<PlannedRecipient>),
+    /// Subscribers and mailboxes, as the routing table of a liaison statement has them.
+    Routed(Box<Routed>),
+}
+
+/// What the plan of a liaison statement needs beside the post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routed {
+    /// Shape of each edition, in their order.
+    pub forms: Vec<Form>,
+    /// Languages that are to follow later; who prefers one of them waits.
+    pub coming: Vec<Language>,
+    /// The rule by which the subscribers of each of the post's groups get it, in their order.
+    pub reasons: Vec<Reason>,
+    /// What each of these groups is asked for, in their order.
+    pub purposes: Vec<Purpose>,
+    /// Questions of the statement.
+    pub questions: Vec<Question>,
+    /// Mailboxes of bodies, and bodies without an address as suppressed. A mailbox whose owner gets a copy as a subscriber gets no other.
+    pub mailboxes: Vec<PlannedRecipient>,
+    /// Posts by which the same issue went out before, oldest first. If there are any, only those get this one who wait for it,
+    /// or prefer what is new in it to what they had.
+    pub earlier: Vec<PostId>,
+    /// To exactly those who got one of the earlier posts, whatever the rest says: a notice about them.
+    pub again: bool,
 }
 
 /// Where a post stands.

@@ -213,6 +213,12 @@ rules! {
     MeetingUnclear "meeting-unclear" 550 (5, 6, 0) "the meeting could not be understood: {0}";
     /// The DNS does not answer, so nobody can be proved; some hours later it is asked of the author.
     SenderUnclear "sender-unclear" 451 (4, 4, 3) "it cannot be found out at present whether {0} sent this; try again later";
+    /// A body of a statement that has no address here.
+    NoAddress "no-address" 250 (2, 0, 0) "no address is known for {0}";
+    /// `liaison@` cannot tell the group.
+    LiaisonGroupUnknown "liaison-group-unknown" 550 (5, 7, 1) "neither source nor destinations of the statement name a group of this service ({0}); write to the group's own address, such as sg12rg-amr-liaison@{1}";
+    /// A liaison token cannot do what was asked.
+    LiaisonNotDone "liaison-not-done" 550 (5, 7, 1) "{0}";
 }
 
 impl Reason {

@@ -92,7 +92,7 @@ impl Incoming {
         answers
     }
 
-    async fn body(&self) -> Result<BodyRef, Refusal> {
+    pub(super) async fn body(&self) -> Result<BodyRef, Refusal> {
         let source = match &self.transaction.content {
             Content::Memory(bytes) => BodySource::Bytes(bytes.clone()),
             Content::Spooled { path, .. } => BodySource::File(path.clone()),
@@ -243,7 +243,7 @@ impl Incoming {
         }
     }
 
-    async fn ask_author(&self, group: &Group, proof: &SenderProof, id: crate::domain::id::PostId) -> Result<(), Refusal> {
+    pub(super) async fn ask_author(&self, group: &Group, proof: &SenderProof, id: crate::domain::id::PostId) -> Result<(), Refusal> {
         let author = proof.author();
         let account = self.services.store.account_by_address(author).await?;
         let token = self.services.keys.address_token(Purpose::Author, id.0);

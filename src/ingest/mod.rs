@@ -7,6 +7,7 @@
 mod bounces;
 mod commands;
 mod judge;
+mod liaison;
 mod login;
 mod senders;
 mod tokens;
@@ -244,12 +245,5 @@ impl Incoming {
                 Err(Refusal::Internal("routed to the wrong place".into()))
             }
         }
-    }
-
-    /// `L-liaison@` and `liaison@`.
-    #[allow(clippy::unused_async)] // Waits for the store like its neighbours.
-    async fn liaison(&self, group: Option<&Arc<Group>>) -> Result<String, Refusal> {
-        let _ = group;
-        Err(Refusal::Internal("liaison statements".into()))
     }
 }

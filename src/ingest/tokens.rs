@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::{Incoming, Refusal};
 use crate::domain::address::ReversePath;
 use crate::domain::group::Group;
-use crate::domain::id::{PostId, RequestId};
+use crate::domain::id::{LiaisonId, PostId, RequestId};
+use crate::domain::post::PostKind;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::content;
 use crate::mail::token::Purpose;
@@ -47,8 +48,10 @@ impl Incoming {
     /// `L-confirm+TOKEN@`.
     pub(super) async fn confirm(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
         self.refuse_robots(group)?;
-        let purposes = [Purpose::Confirm, Purpose::Author];
+        let purposes = [Purpose::Confirm, Purpose::Author, Purpose::LiaisonConfirm];
         match self.services.keys.read_address_token_of(&purposes, token) {
+            Some((Purpose::LiaisonConfirm, id)) => self.circulate_statement(LiaisonId(id)).await,
+            Some((Purpose::Author, id)) if self.is_statement(PostId(id)).await? => self.confirm_statement(PostId(id)).await,
             Some((Purpose::Author, id)) => match post::confirm_author(&self.services, PostId(id)).await? {
                 Confirmed::Accepted => Ok("confirmed".into()),
                 Confirmed::Held(reason) => {
@@ -68,7 +71,16 @@ impl Incoming {
     /// first lines of the answer that are not quoted as its reason.
     pub(super) async fn moderate(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
         self.refuse_robots(group)?;
-        let purposes = [Purpose::Release, Purpose::Reject, Purpose::Discard, Purpose::Approve, Purpose::Deny, Purpose::Stop];
+        let purposes = [
+            Purpose::Release,
+            Purpose::Reject,
+            Purpose::Discard,
+            Purpose::Approve,
+            Purpose::Deny,
+            Purpose::Stop,
+            Purpose::LiaisonCorrect,
+            Purpose::LiaisonStop,
+        ];
         let Some((purpose, id)) = self.services.keys.read_address_token_of(&purposes, token) else {
             return Err(invalid());
         };
@@ -84,6 +96,8 @@ impl Incoming {
             }
             Purpose::Approve => subscribe::decide(services, &actor, RequestId(id), true).await.map_err(used)?.text(),
             Purpose::Deny => subscribe::decide(services, &actor, RequestId(id), false).await.map_err(used)?.text(),
+            Purpose::LiaisonCorrect => self.correct_statement(LiaisonId(id)).await?,
+            Purpose::LiaisonStop => self.stop_statement(LiaisonId(id), &self.reason().await?).await?,
             Purpose::Stop => match post::stop(services, post).await {
                 Ok(stopped) => format!("stopped {}", stopped.id),
                 Err(Failure::Invalid(text) | Failure::NotFound(text)) => {
@@ -93,6 +107,10 @@ impl Incoming {
             },
             _ => return Err(invalid()),
         })
+    }
+
+    async fn is_statement(&self, id: PostId) -> Result<bool, Refusal> {
+        Ok(self.services.store.post(id).await?.is_some_and(|post| post.kind == PostKind::Liaison))
     }
 
     /// What the moderator wrote above the quoted text.

@@ -16,6 +16,7 @@ mod footer;
 pub mod headers;
 pub mod mbox;
 pub mod message;
+pub mod pdf;
 pub mod report;
 pub mod sign;
 pub mod statement;

@@ -64,6 +64,12 @@ pub enum Purpose {
     Stop = 14,
     /// The seal of a manifest of the archive; never sent.
     Manifest = 40,
+    /// `L-moderate+TOKEN`: the answer to a receipt corrects a statement; carries a statement's id.
+    LiaisonCorrect = 20,
+    /// `L-confirm+TOKEN`: circulate the statement now; carries a statement's id.
+    LiaisonConfirm = 21,
+    /// `L-moderate+TOKEN`: take the statement back; carries a statement's id.
+    LiaisonStop = 22,
 }
 
 /// What the reverse-path of a copy tells when it comes back.

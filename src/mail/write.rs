@@ -106,11 +106,22 @@ const PLAIN_LINE_OCTETS: usize = 900;
 
 /// The octets of a letter: header, body, CRLF, no line over 998 octets. The header is ASCII but for addresses that are not.
 pub fn letter(letter: &Letter) -> Vec<u8> {
-    enveloped(letter, &content(letter))
+    let languages: Vec<Language> = letter.language.into_iter().collect();
+    letter_in(letter, &languages)
+}
+
+/// The same for a text in several languages, the reader's first: `Content-Language: es, en`.
+pub fn letter_in(letter: &Letter, languages: &[Language]) -> Vec<u8> {
+    enveloped_in(letter, languages, &content(letter))
 }
 
 /// The header of a letter in front of `content`, which brings its own content fields.
 pub(super) fn enveloped(letter: &Letter, content: &[u8]) -> Vec<u8> {
+    let languages: Vec<Language> = letter.language.into_iter().collect();
+    enveloped_in(letter, &languages, content)
+}
+
+fn enveloped_in(letter: &Letter, languages: &[Language], content: &[u8]) -> Vec<u8> {
     let mut head = String::with_capacity(1_024);
     let _ = write!(head, "Date: {}\r\n", letter.date.to_rfc2822());
     let pairs = |list: &'_ [Mailbox]| list.iter().map(|m| (m.name.clone(), m.address.clone())).collect::<Vec<_>>();
@@ -135,8 +146,9 @@ pub(super) fn enveloped(letter: &Letter, content: &[u8]) -> Vec<u8> {
         Automatic::Generated => "Auto-Submitted: auto-generated\r\n",
         Automatic::Replied => "Auto-Submitted: auto-replied\r\n",
     });
-    if let Some(language) = letter.language {
-        let _ = write!(head, "Content-Language: {language}\r\n");
+    if !languages.is_empty() {
+        let tags: Vec<&str> = languages.iter().map(Language::as_str).collect();
+        let _ = write!(head, "Content-Language: {}\r\n", tags.join(", "));
     }
     head.push_str("MIME-Version: 1.0\r\n");
     let mut octets = head.into_bytes();

@@ -5,6 +5,7 @@
 
 pub mod digests;
 pub mod jobs;
+pub mod liaisons;
 pub mod notices;
 pub mod outlook;
 pub mod tidy;

@@ -65,7 +65,15 @@ pub struct Explanation {
 /// When no post has that Message-ID, or the store fails.
 pub async fn explain(services: &Services, message_id: &str, address: Option<&EmailAddress>) -> Result<Explanation, Failure> {
     let message_id = message_id.trim().trim_start_matches('<').trim_end_matches('>');
-    let posts = posts_named(services, message_id).await?;
+    let mut posts = posts_named(services, message_id).await?;
+    // The mail that brought a statement went to nobody itself; its readers are those of the statement's posts.
+    for at in 0..posts.len() {
+        for post in super::liaison::posts_of_mail(services, &posts[at]).await? {
+            if !posts.iter().any(|known| known.id == post.id) {
+                posts.push(post);
+            }
+        }
+    }
     if posts.is_empty() {
         return Err(Failure::NotFound(format!(
             "no post with Message-ID <{message_id}> was accepted here; the mail server's log tells whether it was refused"

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::liaison::{self, Matter};
 use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services};
 use crate::domain::group::{Group, GroupCode, GroupKind, Region};
@@ -19,6 +20,8 @@ use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 pub use file::parse;
 pub use set::{SETTABLE, set};
 
+/// Settings of a regional group whose change TSAG is told of.
+const FOUNDING: [&str; 5] = ["name", "parent", "region", "languages", "supporting_members"];
 /// Members of a group read at a time when they are counted.
 const PAGE: usize = 1_000;
 
@@ -44,6 +47,8 @@ pub struct GroupChange {
     pub change: &'static str,
     /// The settings that change.
     pub fields: Vec<FieldChange>,
+    /// The statement to TSAG that was drafted for it, held for the secretariat to confirm (Resolution 54, resolves 2).
+    pub draft: Option<String>,
 }
 
 /// One setting that changes.
@@ -106,13 +111,21 @@ pub async fn apply(services: &Services, actor: &Actor, text: &str, file: &str, d
     let codes: Vec<GroupCode> = changed.iter().map(|group| group.code.clone()).collect();
     services.store.put_groups(changed).await?;
     services.reload_groups().await?;
-    for (code, change) in codes.iter().zip(report.groups.iter().filter(|change| change.change != "unchanged")) {
+    let mut rejudged = Vec::new();
+    for (code, change) in codes.iter().zip(report.groups.iter_mut().filter(|change| change.change != "unchanged")) {
         let fields: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
         services.audit(actor, "group apply", Some(code), format!("{} {}", change.change, fields.join(", "))).await?;
         if change.change == "changed" {
-            report.rejudged.extend(rights::rejudge_group(services, actor, code).await?);
+            rejudged.extend(rights::rejudge_group(services, actor, code).await?);
+        }
+        let group = services.group(code)?;
+        let matter = if change.change == "new" { Matter::Created } else { Matter::Changed };
+        let about: Vec<&str> = fields.into_iter().filter(|field| FOUNDING.contains(field)).collect();
+        if !group.retired && (matter == Matter::Created || !about.is_empty()) {
+            change.draft = liaison::draft(services, &group, matter, &about).await?.map(|id| id.to_string());
         }
     }
+    report.rejudged = rejudged;
     Ok(report)
 }
 
@@ -155,7 +168,7 @@ pub async fn show(services: &Services, code: &GroupCode) -> Result<GroupReport, 
 pub async fn retire(services: &Services, actor: &Actor, code: &GroupCode, dry_run: bool) -> Result<GroupChange, Failure> {
     let group = services.group(code)?;
     if group.retired {
-        return Ok(GroupChange { code: code.to_string(), change: "unchanged", fields: Vec::new() });
+        return Ok(GroupChange { code: code.to_string(), change: "unchanged", fields: Vec::new(), draft: None });
     }
     let children: Vec<String> = services
         .groups()
@@ -167,11 +180,12 @@ pub async fn retire(services: &Services, actor: &Actor, code: &GroupCode, dry_ru
         return Err(Failure::Invalid(format!("{code} is still the parent of {}; retire or move those first", children.join(", "))));
     }
     let ended = Group { retired: true, ..Group::clone(&group) };
-    let change = compare(Some(&group), &ended);
+    let mut change = compare(Some(&group), &ended);
     if !dry_run {
-        services.store.put_groups(vec![ended]).await?;
+        services.store.put_groups(vec![ended.clone()]).await?;
         services.reload_groups().await?;
         services.audit(actor, "group retire", Some(code), "ended").await?;
+        change.draft = liaison::draft(services, &ended, Matter::Ended, &[]).await?.map(|id| id.to_string());
     }
     Ok(change)
 }
@@ -192,7 +206,7 @@ fn line(services: &Services, group: &Group) -> GroupLine {
 fn compare(before: Option<&Group>, after: &Group) -> GroupChange {
     let code = after.code.to_string();
     let Some(before) = before else {
-        return GroupChange { code, change: "new", fields: Vec::new() };
+        return GroupChange { code, change: "new", fields: Vec::new(), draft: None };
     };
     let settings = |group: &Group| match serde_json::to_value(group) {
         Ok(Value::Object(settings)) => settings,
@@ -204,7 +218,7 @@ fn compare(before: Option<&Group>, after: &Group) -> GroupChange {
         .filter(|(field, to)| old.get(field) != Some(to))
         .map(|(field, to)| FieldChange { from: shown(old.get(&field)), to: shown(Some(&to)), field })
         .collect();
-    GroupChange { code, change: if fields.is_empty() { "unchanged" } else { "changed" }, fields }
+    GroupChange { code, change: if fields.is_empty() { "unchanged" } else { "changed" }, fields, draft: None }
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod explain;
 pub mod group;
 pub mod keyring;
+pub mod liaison;
 pub mod meeting;
 pub mod moderate;
 pub mod password;

@@ -12,7 +12,7 @@ use super::{Actor, Failure, Services};
 use crate::domain::gate;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::PostId;
-use crate::domain::post::{Post, PostState};
+use crate::domain::post::{Post, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Role;
@@ -101,6 +101,13 @@ pub async fn show(services: &Services, id: PostId) -> Result<ShownPost, Failure>
 pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
     let mut post = held(services, id).await?;
     let shown = row(&post).ok_or_else(|| not_held(id))?;
+    if post.kind == PostKind::Liaison {
+        // Nobody overrides the right to liaise (Resolution 54): only who sent it can say so.
+        return Err(Failure::Invalid(format!(
+            "{id} is a liaison statement; only its sender can confirm it, by the mail that {} got",
+            shown.from
+        )));
+    }
     if !dry_run {
         post.state = PostState::Accepted;
         post.not_before = services.now();

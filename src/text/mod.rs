@@ -19,6 +19,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use crate::domain::language::Language;
+use crate::domain::liaison::labels::Labels;
 use crate::domain::reason::{Reason, fill};
 
 use source::Source;
@@ -120,6 +121,7 @@ struct Tongue {
 /// All texts.
 pub struct Texts {
     tongues: BTreeMap<Language, Tongue>,
+    labels: Labels,
 }
 
 impl std::fmt::Debug for Texts {
@@ -129,7 +131,7 @@ impl std::fmt::Debug for Texts {
 }
 
 impl Texts {
-    /// The built-in texts, replaced by what lies under `overrides`: `LANG/words.toml`, `LANG/mail/NAME/body.txt`,
+    /// The built-in texts, replaced by what lies under `overrides`: `LANG/words.toml`, `LANG/labels.toml`, `LANG/mail/NAME/body.txt`,
     /// and for one group `groups/CODE/LANG/mail/NAME/body.txt`.
     ///
     /// # Errors
@@ -143,7 +145,12 @@ impl Texts {
         for (language, source) in sources {
             tongues.insert(language, tongue(language, source)?);
         }
-        Ok(Self { tongues })
+        Ok(Self { tongues, labels: labels(overrides)? })
+    }
+
+    /// The labels of statements, of all languages together.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// Languages with texts, in alphabetical order.
@@ -250,6 +257,16 @@ fn tongue(language: Language, source: Source) -> Result<Tongue, TextError> {
         templates.add_template_owned(name, text).map_err(|error| TextError::of_template(&file, &error))?;
     }
     Ok(Tongue { templates, words: source.words })
+}
+
+/// The shipped label files, each replaced by `LANG/labels.toml` under `overrides` where there is one.
+fn labels(overrides: Option<&Path>) -> Result<Labels, TextError> {
+    let Some(folder) = overrides else { return Ok(Labels::shipped()) };
+    let mut files: BTreeMap<Language, String> =
+        Labels::shipped_files().into_iter().map(|(language, text)| (language, text.to_owned())).collect();
+    files.extend(source::label_files(folder)?);
+    let mistake = |cause: String| TextError::Mistake { file: folder.display().to_string(), cause };
+    Labels::parse(files.iter().map(|(language, text)| (*language, text.as_str()))).map_err(mistake)
 }
 
 #[cfg(test)]

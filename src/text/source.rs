@@ -64,8 +64,27 @@ pub fn read_folder(folder: &Path, sources: &mut Sources) -> Result<(), TextError
     Ok(())
 }
 
+/// `LANG/labels.toml` under `folder`, by language.
+///
+/// # Errors
+/// A file that cannot be read or is too large.
+pub fn label_files(folder: &Path) -> Result<Vec<(Language, String)>, TextError> {
+    let read_error = |file: &Path, cause: String| TextError::Read { file: file.display().to_string(), cause };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| read_error(folder, error.to_string()))?.flatten() {
+        let Some(language) = entry.file_name().to_str().filter(|name| name.len() == 2).and_then(|name| name.parse().ok()) else { continue };
+        let file = entry.path().join("labels.toml");
+        match fs::metadata(&file) {
+            Ok(meta) if meta.len() > FILE_OCTETS => return Err(read_error(&file, "it is larger than 1 MiB".into())),
+            Ok(_) => files.push((language, fs::read_to_string(&file).map_err(|error| read_error(&file, error.to_string()))?)),
+            Err(_) => {}
+        }
+    }
+    Ok(files)
+}
+
 fn is_text(path: &str) -> bool {
-    path.ends_with("/words.toml") && !path.contains("/web/")
+    (path.ends_with("/words.toml") || path.ends_with("/liaison.toml")) && !path.contains("/web/")
         || path.contains("/mail/") && matches!(path.rsplit_once('.'), Some((_, "txt" | "html")))
 }
 
@@ -98,7 +117,7 @@ fn place(path: &str, file: &str, text: &str, sources: &mut Sources) -> Result<()
     };
     let source = sources.entry(language).or_default();
     match rest {
-        ["words.toml"] if group.is_none() => {
+        ["words.toml" | "liaison.toml"] if group.is_none() => {
             let table: toml::Table =
                 text.parse().map_err(|error: toml::de::Error| TextError::Mistake { file: file.into(), cause: error.to_string() })?;
             flatten("", &table, &mut source.words);

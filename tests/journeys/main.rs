@@ -4,12 +4,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../liaison/document.rs"]
+#[allow(dead_code, unused)]
+mod document;
+
 mod commands;
 mod crash;
 #[path = "../support/database.rs"]
 #[allow(dead_code)]
 mod database;
 mod digest;
+mod liaison;
 mod nodes;
 mod post;
 mod postfix;

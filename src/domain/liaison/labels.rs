@@ -203,6 +203,11 @@ impl Labels {
     /// # Panics
     /// If a shipped file is wrong, which a test of this module rules out.
     pub fn shipped() -> Self {
+        Self::parse(Self::shipped_files()).expect("the shipped label files are read by a test")
+    }
+
+    /// The six files of the source tree, each with its language.
+    pub fn shipped_files() -> Vec<(Language, &'static str)> {
         let files = [
             ("en", include_str!("../../../templates/en/labels.toml")),
             ("fr", include_str!("../../../templates/fr/labels.toml")),
@@ -211,8 +216,7 @@ impl Labels {
             ("zh", include_str!("../../../templates/zh/labels.toml")),
             ("ru", include_str!("../../../templates/ru/labels.toml")),
         ];
-        let files = files.into_iter().filter_map(|(tag, text)| tag.parse().ok().map(|language| (language, text)));
-        Self::parse(files).expect("the shipped label files are read by a test")
+        files.into_iter().filter_map(|(tag, text)| tag.parse().ok().map(|language| (language, text))).collect()
     }
 
     fn add(&mut self, language: Language, file: LabelFile) -> Result<(), String> {

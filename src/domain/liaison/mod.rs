@@ -12,3 +12,4 @@ pub mod routing;
 pub mod rules;
 pub mod statement;
 pub mod view;
+pub mod wish;

@@ -42,6 +42,11 @@ pub fn marks(title: &str, labels: &Labels) -> Marks {
     marks
 }
 
+/// Does the title carry a mark of its own, such as `LS/o`?
+pub fn is_marked(title: &str) -> bool {
+    leading_mark(title) != (None, false)
+}
+
 /// `LS/o`, `LS/i/r`, `LS/r`, `LS/o/r` at the start, behind a symbol or `[list]` at most.
 fn leading_mark(title: &str) -> (Option<Direction>, bool) {
     let lower = title.to_ascii_lowercase();

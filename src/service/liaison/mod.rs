@@ -1,0 +1,32 @@
+//! Liaison statements: taken from a mail, judged, circulated in each reader's language, followed until answered.
+//!
+//! The rules are `domain::liaison`, the reading is `mail::statement`; here facts are fetched and decisions are carried out.
+//! A flow, a page, a mail and the command line call the same functions. What happened is a list of events that is only
+//! ever appended to; what went out are posts of their own, found by the statement's identifier.
+
+mod circulate;
+mod draft;
+mod edition;
+mod entry;
+mod export;
+mod files;
+mod follow;
+mod intake;
+mod judge;
+pub mod pdf;
+mod receipt;
+mod record;
+mod register;
+mod wishes;
+
+pub use circulate::{circulate, send_due};
+pub use draft::{Matter, draft};
+pub use edition::{attachment_url, page_url};
+pub use entry::{Submitted, answer_receipt, confirmed, may_liaise, posts_of_mail, submit_file, unknown_group};
+pub use export::{Bundle, Form as ExportForm, export};
+pub use follow::{answer, close, correct, remind, withdraw};
+pub use intake::{Answered, Mail, NewMail, group_of, preview, read, submit, taken_before};
+pub use receipt::{Receipt, send_receipt};
+pub use record::{Dossier, Sent};
+pub use register::{AttachmentFile, Filter, Line, Shown, attachment, find, list, poster, show};
+pub use wishes::{send_digest, set_wish, wish, wishes};
