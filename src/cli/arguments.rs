@@ -371,6 +371,19 @@ pub enum Hold {
 /// What came back.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bounce {
+    /// Members whose mail came back, the worst first, with score, class and the remote server's words.
+    List {
+        /// Only of this group, such as SG12RG-AMR.
+        code: Option<String>,
+    },
+    /// Forget the scores of an address and bring its subscriptions back.
+    Reset {
+        /// Any of the account's addresses.
+        address: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// What Enlace makes of messages that came back: one line of JSON a file. Needs neither configuration nor daemon.
     Parse {
         /// Messages as they came; `-` is standard input.

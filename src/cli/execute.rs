@@ -92,7 +92,7 @@ impl Commands for Executor {
 pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<Report, Failure> {
     match command {
         Some(Command::Account(command)) => account::execute(context, command).await,
-        Some(Command::Bounce(command)) => bounce::execute(context, &command),
+        Some(Command::Bounce(command)) => bounce::execute(context, command).await,
         Some(Command::Audit(command)) => audit::execute(context, command).await,
         Some(Command::Key(command)) => key::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,8 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::batch::ActiveBatch;
 use super::copies::Copies;
 use super::lanes::{Lanes, Open, Turn};
+use super::lost::Lost;
 use super::{Parts, Settings};
-use crate::domain::ledger::{Outcome, RelayAnswer};
+use crate::domain::ledger::{Outcome, RecipientState, RelayAnswer};
 use crate::mail::token::Keys;
 use crate::service::Services;
 use crate::smtp::relay::{Relay, RelayError};
@@ -49,6 +50,7 @@ pub struct Floor {
     pub taken: AtomicU64,
     board: Mutex<Board>,
     failing_writes: AtomicUsize,
+    lost: mpsc::Sender<Lost>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -79,8 +81,8 @@ pub enum Next {
 }
 
 impl Floor {
-    /// With nothing claimed.
-    pub fn new(parts: Parts) -> Self {
+    /// With nothing claimed; `lost` takes what the relay refused for good.
+    pub fn new(parts: Parts, lost: mpsc::Sender<Lost>) -> Self {
         let board = Board { lanes: Lanes::new(parts.settings.connections), active: HashMap::new(), away: None };
         Self {
             copies: Copies::new(Arc::clone(&parts.services), parts.service),
@@ -94,6 +96,7 @@ impl Floor {
             taken: AtomicU64::new(0),
             board: Mutex::new(board),
             failing_writes: AtomicUsize::new(0),
+            lost,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -296,6 +299,20 @@ impl Floor {
     /// What `answer` means for a recipient of `batch` now.
     pub fn outcome(&self, batch: &ActiveBatch, index: u16, answer: &RelayAnswer) -> Outcome {
         batch.outcome(index, answer, self.services.now(), self.settings.retry_for)
+    }
+
+    /// What the relay refused for good counts like a report that came back; the scoring waits for nobody's transaction.
+    pub async fn came_back(&self, turn: &Turn, batch: &ActiveBatch, answers: &[RelayAnswer]) {
+        for (open, answer) in turn.recipients.iter().zip(answers) {
+            let (RelayAnswer::Refused(reply) | RelayAnswer::Later(reply)) = answer else { continue };
+            let outcome = self.outcome(batch, open.index, answer);
+            let Some(recipient) = batch.claim.recipients.get(usize::from(open.index)) else { continue };
+            if outcome.state == RecipientState::Failed {
+                let lost = Lost { post: Arc::clone(&batch.claim.post), recipient: recipient.planned.clone(), reply: reply.clone() };
+                // Nobody listens any more only while the delivery ends.
+                let _ = self.lost.send(lost).await;
+            }
+        }
     }
 
     /// An outcome could not be written.

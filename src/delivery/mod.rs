@@ -10,6 +10,7 @@ mod copies;
 mod feeder;
 mod floor;
 mod lanes;
+mod lost;
 mod planner;
 mod policies;
 mod routed;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::floor::Floor;
@@ -102,7 +104,10 @@ impl Delivery {
     pub fn start(parts: Parts) -> Self {
         let timezone = parts.timezone;
         let connections = parts.settings.connections.max(1);
-        let floor = Arc::new(Floor::new(parts));
+        let (lost, arriving) = mpsc::channel(lost::WAITING);
+        let floor = Arc::new(Floor::new(parts, lost));
+        let watched = Arc::clone(&floor);
+        floor.spawn(lost::score(Arc::clone(&floor.services), arriving, async move { watched.stopped().await }));
         for _ in 0..connections {
             floor.spawn(Worker::new(Arc::clone(&floor)).run());
         }

@@ -97,7 +97,10 @@ impl Worker {
         let first = turn.recipients[0];
         let answers = match self.floor.copies.edition(&batch.claim.post, first.edition, first.group).await {
             Ok(edition) => match self.hand_over(&edition, turn, batch).await {
-                Ok(answers) => answers,
+                Ok(answers) => {
+                    self.floor.came_back(turn, batch, &answers).await;
+                    answers
+                }
                 Err(error) if self.floor.sessions.load(Ordering::SeqCst) > 0 => return self.rest(turn, batch, &error).await,
                 Err(error) => {
                     self.floor.relay_is_away(&error);

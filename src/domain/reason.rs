@@ -219,6 +219,22 @@ rules! {
     LiaisonGroupUnknown "liaison-group-unknown" 550 (5, 7, 1) "neither source nor destinations of the statement name a group of this service ({0}); write to the group's own address, such as sg12rg-amr-liaison@{1}";
     /// A liaison token cannot do what was asked.
     LiaisonNotDone "liaison-not-done" 550 (5, 7, 1) "{0}";
+    /// Called it spam (RFC 5965).
+    Complained "complained" 250 (2, 0, 0) "{0} reported mail of {1} as spam on {2}";
+    /// On the group's list of those who may not write.
+    Banned "banned" 550 (5, 7, 1) "{0} may not write to {1}";
+    /// The subscriber's posts are looked at first.
+    HeldModerated "held-moderated" 250 (2, 0, 0) "held for a moderator: posts of {0} to {1} are looked at first";
+    /// The process ended while it was handled.
+    SetAside "set-aside" 250 (2, 0, 0) "set aside because the service ended {0} times while handling it ({1})";
+    /// The group gets too much.
+    ListBusy "list-busy" 451 (4, 7, 1) "{0} gets too much at once; try again later";
+    /// A rule of the group no longer admits her.
+    RemovedByRule "removed-by-rule" 250 (2, 0, 0) "{0} no longer meets the rules of {1}: {2}";
+    /// Was asked to confirm and did not.
+    NotConfirmed "not-confirmed" 250 (2, 0, 0) "{0} did not confirm the subscription to {1} by {2}";
+    /// Known by a role, resolved when it was sent.
+    RoleCopy "role-copy" 250 (2, 0, 0) "{1} of {0}";
 }
 
 impl Reason {

@@ -1,32 +1,33 @@
 //! What came back: the VERP token says of whom, the report says why.
 //!
-//! Only the recipient the token names is touched (RELIABILITY C12: reports name others too), and nothing is ever answered.
+//! Only the recipient the token names is touched (RELIABILITY C12: reports name others too), and nothing is ever answered, whoever
+//! wrote. Refusing a notification would only make another one, so everything but a foreign token is taken.
 
 use super::{Incoming, Refusal};
-use crate::domain::ledger::RecipientState;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::report;
-use crate::store::{BatchKey, LedgerKey};
+use crate::service::bounce;
 
 impl Incoming {
-    /// `L-bounces+TOKEN@`. Without a token, or with a foreign one, the report is taken and dropped: refusing a
-    /// notification would only make another one.
+    /// `L-bounces+TOKEN@`, and `L-bounces@`, where copies with many recipients a transaction come back: those name nobody for sure, so
+    /// they are read for the log and touch nobody.
     pub(super) async fn bounce(&self, token: Option<&str>) -> Result<String, Refusal> {
-        let Some(token) = token else { return Ok("taken".into()) };
-        let Some(verp) = self.services.keys.read_verp(token) else {
-            return Err(Refusal::Rule(Reason::new(Rule::TokenInvalid, [""; 0])));
+        let verp = match token {
+            Some(token) => match self.services.keys.read_verp(token) {
+                Some(verp) => Some(verp),
+                None => return Err(Refusal::Rule(Reason::new(Rule::TokenInvalid, [""; 0]))),
+            },
+            None => None,
         };
         let bytes = self.bytes().await?;
-        let verdict =
+        let report =
             tokio::task::spawn_blocking(move || report::read(&bytes)).await.map_err(|error| Refusal::Internal(error.to_string()))?;
-        let Some(failure) =
-            verdict.recipients.iter().find(|recipient| recipient.class.is_failure()).map(report::ReportedRecipient::summary)
-        else {
-            tracing::info!(trace = self.arrival.trace, kind = verdict.kind(), "A report that is no permanent failure");
-            return Ok("taken".into());
+        let known = match verp {
+            Some(verp) => bounce::report(&self.services, verp, &report).await?,
+            None => false,
         };
-        let key = LedgerKey { batch: BatchKey { post: verp.post, number: verp.batch }, index: verp.index };
-        let known = self.services.store.amend_recipient(key, RecipientState::Bounced, self.services.now(), failure).await?;
+        let class = report.recipients.first().map(|recipient| recipient.class.as_str());
+        tracing::info!(trace = self.arrival.trace, kind = report.kind(), class, known, "Read what came back");
         Ok(if known { "noted".into() } else { "taken".into() })
     }
 }

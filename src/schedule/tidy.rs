@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
-use crate::service::{Services, moderate, rights, session, subscribe};
+use crate::service::{Services, bounce, moderate, rights, session, subscribe};
 
 struct Expiry(Arc<Services>);
 
@@ -25,8 +25,9 @@ impl Work for Lapse {
     async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
         let requests = subscribe::lapse(&self.0).await.map_err(|error| error.to_string())?;
         let held = moderate::expire(&self.0).await.map_err(|error| error.to_string())?;
+        let scores = bounce::forget(&self.0).await.map_err(|error| error.to_string())?;
         let sessions = session::tidy(&self.0).await.map_err(|error| error.to_string())?;
-        tracing::info!(requests, held, sessions, "Let lapse what nobody answered, for {occurrence}");
+        tracing::info!(requests, held, scores, sessions, "Let lapse what nobody answered, for {occurrence}");
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod archive;
+pub mod bounce;
 pub mod command;
 pub mod digest;
 pub mod explain;
@@ -31,7 +32,7 @@ pub mod token;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -152,6 +153,7 @@ pub struct Services {
     /// The search index of the archives, opened when it is first needed.
     pub archive: archive::Archive,
     groups: RwLock<Arc<GroupTable>>,
+    providers: Mutex<bounce::Providers>,
 }
 
 /// Members read from the store at a time.
@@ -173,8 +175,19 @@ impl Services {
             }
             Err(_) => None,
         };
-        let services =
-            Self { keys, store, config, texts, clock, site, dns, signer, archive: archive::Archive::default(), groups: RwLock::default() };
+        let services = Self {
+            keys,
+            store,
+            config,
+            texts,
+            clock,
+            site,
+            dns,
+            signer,
+            archive: archive::Archive::default(),
+            groups: RwLock::default(),
+            providers: Mutex::default(),
+        };
         services.reload_groups().await?;
         Ok(services)
     }
@@ -197,6 +210,11 @@ impl Services {
     /// The groups as they are now; cheap.
     pub fn groups(&self) -> Arc<GroupTable> {
         Arc::clone(&self.groups.read().expect("nothing panics while it holds the lock"))
+    }
+
+    /// What is seen of providers whose members fail together; in this process only, since an incident shows itself anew.
+    pub fn providers(&self) -> MutexGuard<'_, bounce::Providers> {
+        self.providers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the groups again after a change.

@@ -44,6 +44,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("held-expired", &["subject"]),
     ("held-notice", &["from", "subject", "reason", "release_address", "reject_address", "discard_address", "days"]),
     ("help", &[]),
+    // member is the address of the one it is about
+    ("member-lost", &["member", "member_name", "reason"]),
     ("probe", &["reason", "link"]),
     ("refused", &["asked", "reason"]),
     ("rejected", &["subject", "reason"]),

@@ -182,6 +182,12 @@ verify = "headers"
         self.run();
     }
 
+    /// Starts the process with other arguments of `serve` than before, such as another `--clock`.
+    pub fn run_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+        self.run();
+    }
+
     /// Where `protocol` (`lmtp`, `smtp`, `web`) listens.
     pub fn address(&self, protocol: &str) -> SocketAddr {
         self.listeners.iter().find(|(name, _)| name == protocol).unwrap_or_else(|| panic!("no {protocol} listener")).1

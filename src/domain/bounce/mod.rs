@@ -4,6 +4,7 @@
 //! `delayed`, RFC 3464 section 2.3.3). Classes follow the enhanced status codes of RFC 3463 and its registry, corrected
 //! by the words that large providers use with them ([`phrases`]).
 
+pub mod incident;
 mod phrases;
 pub mod score;
 

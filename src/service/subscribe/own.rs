@@ -7,7 +7,7 @@ use crate::domain::gate::{self, Verdict, Way};
 use crate::domain::group::Group;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Provenance, Subscription, SubscriptionState};
-use crate::service::{Actor, Failure, Services};
+use crate::service::{Actor, Failure, Services, bounce};
 
 /// What she wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,16 @@ async fn subscribe(
     previous: Option<Subscription>,
 ) -> Result<Outcome, Failure> {
     match previous.as_ref().map(|previous| &previous.state) {
-        Some(SubscriptionState::Active) => return Ok(Outcome::AlreadySubscribed),
+        Some(SubscriptionState::Active) => {
+            // She writes, so she reads: whatever came back is over.
+            if let Some(previous) = &previous {
+                bounce::well(services, group, previous.account).await?;
+            }
+            return Ok(Outcome::AlreadySubscribed);
+        }
+        Some(SubscriptionState::Suspended(reason)) if matches!(reason.rule, Rule::Bouncing | Rule::Complained) => {
+            return come_back(services, actor, group, address, account, previous).await;
+        }
         Some(SubscriptionState::Pending(reason)) => return Ok(Outcome::AwaitsApproval(reason.clone())),
         Some(SubscriptionState::Suspended(reason)) => {
             let about = [address.to_string(), group.code.to_string(), reason.text()];
@@ -114,6 +123,28 @@ async fn subscribe(
         calendars::joined(services, &group.code, &[(subscription, account)]).await;
     }
     Ok(outcome(verdict.reason().clone()))
+}
+
+/// A subscription that rests because mail came back is in force again when the person asks, unless the gate speaks against it.
+async fn come_back(
+    services: &Services,
+    actor: &Actor,
+    group: &Group,
+    address: &EmailAddress,
+    account: Option<Account>,
+    previous: Option<Subscription>,
+) -> Result<Outcome, Failure> {
+    let (Some(account), Some(mut subscription)) = (account, previous) else {
+        return Ok(Outcome::Refused(Reason::new(Rule::NoAccount, [address.as_str()])));
+    };
+    if let Some(reason) = gate::standing(group, Some(&account), &subscription, services.today()) {
+        return Ok(Outcome::Refused(reason));
+    }
+    subscription.state = SubscriptionState::Active;
+    services.store.put_subscriptions(vec![subscription]).await?;
+    bounce::well(services, group, account.id).await?;
+    services.audit(actor, "bounce return", Some(&group.code), address.to_string()).await?;
+    Ok(Outcome::Subscribed(Reason::new(Rule::Admitted, [address.as_str(), group.code.as_str()])))
 }
 
 /// The subscription as it was, or a new one, in that state. Settings of somebody who comes back are kept, her role is not.
