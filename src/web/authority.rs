@@ -22,7 +22,7 @@ use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{PostId, RequestId};
 use crate::domain::post::PostState;
 use crate::mail::token::{Keys, Purpose};
-use crate::service::{Failure, rights};
+use crate::service::{Failure, archive, rights};
 
 /// Name of the form field that carries the key.
 pub const KEY_FIELD: &str = "key";
@@ -38,7 +38,7 @@ pub enum Right {
     Token,
     /// To be signed in.
     Account,
-    /// To read what the group's subscribers read: an active subscriber, or whoever may moderate.
+    /// To read the group's archive.
     Reader,
     /// To decide on held posts.
     Moderator,
@@ -152,15 +152,10 @@ async fn judge(site: &Site, rule: Rule, params: &RawPathParams, visit: &Visit) -
         }
         None => None,
     };
-    let reads = || {
-        scope.as_ref().is_some_and(|scope| {
-            scope.moderates || visit.subscription(&scope.group.code).is_some_and(crate::domain::subscription::Subscription::is_active)
-        })
-    };
     let granted = match rule.right {
         Right::Anyone | Right::SameSite | Right::Token => true,
         Right::Account => visit.signed.is_some(),
-        Right::Reader => reads(),
+        Right::Reader => may_read(site, visit, scope.as_ref()).await?,
         Right::Moderator => scope.as_ref().is_some_and(|scope| scope.moderates),
         Right::Manager => scope.as_ref().is_some_and(|scope| scope.manages),
     };
@@ -179,6 +174,17 @@ async fn judge(site: &Site, rule: Rule, params: &RawPathParams, visit: &Visit) -
         }
     }
     Ok(scope)
+}
+
+/// The archive's own rule: its policy, the subscription, the management.
+async fn may_read(site: &Site, visit: &Visit, scope: Option<&Scope>) -> Result<bool, Failure> {
+    let Some(scope) = scope else { return Ok(false) };
+    let reader = visit.account().map_or(archive::Reader::Anybody, archive::Reader::Account);
+    match archive::access(&site.services, &scope.group.code, reader).await {
+        Ok(_) => Ok(true),
+        Err(Failure::Refused(_)) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn scope(site: &Site, visit: &Visit, group: Arc<Group>) -> Result<Scope, Failure> {

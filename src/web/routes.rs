@@ -4,12 +4,15 @@
 //! that GET changes nothing, and that no form works without its key.
 
 use axum::Router;
+use axum::extract::State;
 use axum::handler::Handler;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::authority::{Object, Right, Rule, admit};
 use super::{BODY_OCTETS, Site, guard, page};
+use crate::service::archive;
 
 /// Largest body that carries a file, in octets: 100,000 rows of a member list.
 const FILE_OCTETS: usize = 8 * 1024 * 1024;
@@ -52,12 +55,17 @@ pub fn routes() -> Vec<Route> {
 
 /// For everybody.
 fn open() -> Vec<Route> {
-    use Right::{Anyone, SameSite, Token};
+    use Right::{Anyone, Reader, SameSite, Token};
     vec![
         show("/", Anyone, page::group::list),
         show("/groups/{code}", Anyone, page::group::show),
         show("/groups/{code}/calendar.ics", Anyone, page::calendar::group),
         show("/calendar/{token}", Token, page::calendar::private),
+        show("/groups/{code}/feed.atom", Anyone, page::feed::group),
+        show("/groups/{code}/archive", Reader, page::archive::list),
+        show("/groups/{code}/archive/{post}", Reader, page::archive::post).about(Object::Post),
+        show("/groups/{code}/archive/{post}/files/{sha256}/{name}", Reader, page::archive::file).about(Object::Post),
+        show("/groups/{code}/archive/{post}/message/{edition}", Reader, page::archive::message).about(Object::Post),
         show("/meetings/{id}", Anyone, page::meeting::show),
         show("/meetings/{id}/invite.ics", Anyone, page::meeting::calendar),
         show("/u/{token}", Token, page::unsubscribe::ask),
@@ -122,6 +130,18 @@ fn managed() -> Vec<Route> {
     ]
 }
 
+/// What is at no address of ours: pages of an older archive have moved, everything else is not there.
+async fn moved(State(site): State<Site>, method: Method, uri: Uri) -> Response {
+    if matches!(method, Method::GET | Method::HEAD) {
+        match archive::old_link(&site.services, uri.path()).await {
+            Ok(Some(path)) => return Redirect::permanent(&path).into_response(),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "Could not look up an old address"),
+        }
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
 /// The router over the table, with the guards.
 pub fn router(site: &Site) -> Router {
     let mut router = Router::new();
@@ -131,7 +151,7 @@ pub fn router(site: &Site) -> Router {
         router = router.route(route.path, answers);
     }
     router
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .fallback(moved)
         .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
         .layer(axum::extract::DefaultBodyLimit::max(BODY_OCTETS))
         .layer(axum::middleware::from_fn_with_state(site.clone(), guard::guard))

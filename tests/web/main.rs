@@ -1,6 +1,9 @@
 //! The pages from outside: over a real socket, with a real store.
 
+mod authority;
 mod headers;
+mod hostile;
 mod sign_in;
 mod site;
+mod stage;
 mod unsubscribe;

@@ -30,8 +30,8 @@ pub use import::{ImportReport, Mails, import};
 pub use links::{MONTH, OldNames, message_id_hash, old_link, remember_list};
 pub use manifest::{Manifest, Verified, manifests, seal, verify};
 pub use view::{
-    AttachmentLine, EditionView, Hit, PostLine, PostView, SearchPage, ThreadLine, ThreadPage, ThreadView, attachment, post, raw, search,
-    thread, threads,
+    AttachmentLine, EditionView, Hit, PostLine, PostView, SearchPage, ThreadLine, ThreadPage, ThreadView, attachment, attachment_of, post,
+    raw, search, thread, threads,
 };
 
 /// What the archive keeps in memory.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mail_parser::Message;
 use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use super::{Access, Reader, access, blocking, feed, index};
 use crate::domain::archive::is_archived;
@@ -109,6 +110,8 @@ pub struct AttachmentLine {
     pub octets: usize,
     /// Its language, if that is said.
     pub language: Option<Language>,
+    /// SHA-256 of its content in lower-case hexadecimal: its lasting address, by [`attachment_of`].
+    pub sha256: String,
 }
 
 /// One language version of a post.
@@ -393,6 +396,7 @@ fn edition_view(bytes: &Bytes) -> Option<EditionView> {
         content_type: file.content_type,
         octets: file.bytes.len(),
         language: file.language,
+        sha256: digest(&file.bytes),
     });
     Some(EditionView {
         language: head.languages.first().copied().filter(|_| head.languages.len() == 1),
@@ -433,6 +437,37 @@ pub async fn attachment(
         content::attachments(&parsed, ATTACHED_OCTETS).into_iter().nth(number)
     });
     found.await.ok().flatten().ok_or_else(|| Failure::NotFound(format!("post {id} has no attachment {number}")))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// The attachment of a post with that content, in whichever edition it is.
+///
+/// # Errors
+/// As [`post`].
+pub async fn attachment_of(
+    services: &Services,
+    code: &GroupCode,
+    reader: Reader<'_>,
+    id: PostId,
+    sha256: &str,
+) -> Result<Attachment, Failure> {
+    let access = access(services, code, reader).await?;
+    let post = found(services, &access, id).await?;
+    for edition in &post.editions {
+        let bytes = services.store.body(&edition.body).await?;
+        let wanted = sha256.to_owned();
+        let found = tokio::task::spawn_blocking(move || {
+            let parsed = content::parse(&bytes).ok()?;
+            content::attachments(&parsed, ATTACHED_OCTETS).into_iter().find(|file| digest(&file.bytes) == wanted)
+        });
+        if let Some(file) = found.await.ok().flatten() {
+            return Ok(file);
+        }
+    }
+    Err(Failure::NotFound(format!("post {id} has no attachment of that content")))
 }
 
 /// Posts of the group that answer `query`: a page of `limit` from the `offset`th on.

@@ -1,11 +1,14 @@
 //! One file a noun: what a page shows.
 
+pub mod archive;
 pub mod calendar;
 pub mod choices;
+pub mod feed;
 pub mod group;
 pub mod manage;
 pub mod me;
 pub mod meeting;
 pub mod own_data;
+pub mod rich;
 pub mod sign_in;
 pub mod unsubscribe;

@@ -23,7 +23,12 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
     let mut meetings = meeting::meetings(&site.services, Some(&scope.group.code)).await?;
     meetings.reverse();
     let cards: Vec<Card> = meetings.iter().take(100).map(|one| card(&site, &visit, one)).collect();
-    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", context! { cards => Value::from(Serde(&cards)), text => "" }))
+    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", none(Value::from(Serde(&cards)))))
+}
+
+/// The page without anything that was sent.
+fn none(cards: Value) -> Value {
+    context! { cards => cards, text => "", wrong => (), applied => Vec::<String>::new(), warnings => Vec::<String>::new() }
 }
 
 #[derive(Serialize)]

@@ -16,6 +16,8 @@ use crate::web::{Problem, Site, Visit};
 const POSTS: usize = 25;
 /// Bars of a plot; the rest is one bar.
 const BARS: usize = 15;
+/// Characters of a label, which stands left of its bar.
+const LABEL: usize = 22;
 /// Width of the longest bar in the units of the drawing.
 const WIDTH: u64 = 260;
 
@@ -40,7 +42,12 @@ fn bars(counts: Vec<(String, u64)>, rest: &str) -> Vec<Bar> {
     counts
         .into_iter()
         .enumerate()
-        .map(|(place, (label, count))| Bar { label, count, width: (count * WIDTH / most).max(1), y: place * 26 })
+        .map(|(place, (label, count))| Bar {
+            label: label.chars().take(LABEL).collect(),
+            count,
+            width: (count * WIDTH / most).max(1),
+            y: place * 26,
+        })
         .collect()
 }
 
