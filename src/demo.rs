@@ -130,6 +130,7 @@ impl Story {
         let request = Request {
             words: std::iter::once("enlace").chain(words.iter().copied()).map(str::to_owned).collect(),
             files: files.iter().map(|(name, text)| NamedFile { name: (*name).to_owned(), bytes: text.as_bytes().to_vec() }).collect(),
+            ..Request::default()
         };
         let answer = self.executor.handle(request, &|_| {}).await;
         println!("$ enlace {}", words.join(" "));

@@ -69,7 +69,7 @@ async fn carry_out(arguments: Arguments) -> ExitCode {
             let opener = Process { config: Arc::clone(&config), opened: Mutex::new(None) };
             let words = std::env::args().collect();
             let answer = run::carry_out(&arguments, words, &config.service.data_dir, &opener).await;
-            print(&answer.output, &answer.errors, answer.status)
+            ExitCode::from(run::print(&answer))
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::config::{self, Backend, Config, Transport};
 use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::schedule::jobs::Jobs;
-use crate::schedule::{digests, liaisons, notices, outlook, tidy};
+use crate::schedule::{archive, digests, liaisons, notices, outlook, tidy};
 use crate::service::{Services, keyring, password};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
@@ -118,12 +118,13 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         tasks.spawn(async move { listener.serve(receiver, stop).await });
     }
     tasks.spawn(notices::run(Arc::clone(&services), intake.clone()));
+    tasks.spawn(archive::run(Arc::clone(&services), intake.clone()));
     if config.store.backend == Backend::Postgres {
         tasks.spawn(follow_groups(Arc::clone(&services), intake.clone()));
     }
     tasks.spawn(digests::run(Arc::clone(&services), intake.clone()));
     tasks.spawn(liaisons::run(Arc::clone(&services), intake.clone()));
-    let mut work = vec![outlook::job(&services), digests::job(&services)];
+    let mut work = vec![outlook::job(&services), digests::job(&services), archive::job(&services)];
     work.extend(tidy::jobs(&services));
     work.extend(liaisons::jobs(&services));
     let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, work);

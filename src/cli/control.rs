@@ -43,6 +43,8 @@ pub struct Request {
     pub words: Vec<String>,
     /// The files that the words name.
     pub files: Vec<NamedFile>,
+    /// The folder in which the person stands, for files that are too large to travel.
+    pub folder: PathBuf,
 }
 
 /// A file as the person gave it.
@@ -276,7 +278,7 @@ mod tests {
             }
             self.0.fetch_add(1, Ordering::SeqCst);
             let octets: usize = request.files.iter().map(|file| file.bytes.len()).sum();
-            Answer { output: format!("{} {octets}", request.words.join(" ")), errors: String::new(), status: 0 }
+            Answer { output: format!("{} {octets}", request.words.join(" ")), ..Answer::default() }
         }
     }
 
@@ -291,7 +293,11 @@ mod tests {
     }
 
     fn request(word: &str, octets: usize) -> Request {
-        Request { words: vec![word.to_owned()], files: vec![NamedFile { name: "-".into(), bytes: vec![b'x'; octets] }] }
+        Request {
+            words: vec![word.to_owned()],
+            files: vec![NamedFile { name: "-".into(), bytes: vec![b'x'; octets] }],
+            ..Request::default()
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! Each noun has its own file, which reads the words, calls one service function and lays out the answer.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, audit, bounce, check, explain, group, hold, key, liaison, meeting, member, queue, token};
+use super::{account, archive, audit, bounce, check, explain, group, hold, key, liaison, meeting, member, migrate, queue, token};
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
 
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub services: &'a Services,
     /// Files that the command line names, already read.
     pub files: &'a [NamedFile],
+    /// The folder in which the person stands; `None` for who is not on this machine and may name no files of it.
+    pub folder: Option<&'a Path>,
     /// Told how far long work is.
     pub progress: Progress<'a>,
     /// Who asks, for the audit trail.
@@ -32,6 +35,16 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Where a file lies that did not travel.
+    ///
+    /// # Errors
+    /// For who is not on this machine: its files are none of hers.
+    pub fn place(&self, name: &Path) -> Result<PathBuf, Failure> {
+        let refused =
+            || Failure::new(format!("{} was not handed over", name.display()), "hand the file over, or run the command on the machine");
+        self.folder.map(|folder| folder.join(name)).ok_or_else(refused)
+    }
+
     /// The contents of a file that the command line names.
     ///
     /// # Errors
@@ -58,7 +71,13 @@ impl Handler for Executor {
     async fn handle(&self, request: Request, progress: Progress<'_>) -> Answer {
         match Arguments::try_parse_from(&request.words) {
             Ok(arguments) => {
-                let context = Context { services: &self.services, files: &request.files, progress, actor: Actor::command_line() };
+                let context = Context {
+                    services: &self.services,
+                    files: &request.files,
+                    folder: Some(&request.folder),
+                    progress,
+                    actor: Actor::command_line(),
+                };
                 Answer::of(execute(&context, arguments.command).await, arguments.json)
             }
             Err(error) => Answer::of(Err(Failure::usage(error)), false),
@@ -73,12 +92,17 @@ impl Commands for Executor {
         let files: Vec<NamedFile> = order.files.into_iter().map(|(name, bytes)| NamedFile { name, bytes }).collect();
         let result = match Arguments::try_parse_from(words) {
             Ok(arguments) => {
-                let context = Context { services: &self.services, files: &files, progress: &|_| {}, actor: order.actor };
+                let context = Context { services: &self.services, files: &files, folder: None, progress: &|_| {}, actor: order.actor };
                 execute(&context, arguments.command).await
             }
             Err(error) => Err(Failure::usage(error)),
         };
         match result {
+            // A file of this machine is nobody's who is not on it.
+            Ok(Report { file: Some(file), .. }) => {
+                let _ = std::fs::remove_file(file);
+                Outcome::Failed { kind: Kind::Invalid, text: "this command writes a file".into(), remedy: "run it on the machine".into() }
+            }
             Ok(report) => Outcome::Done { json: report.json, problems: report.problems },
             Err(failure) => Outcome::Failed { kind: failure.kind, text: failure.text, remedy: failure.remedy },
         }
@@ -93,6 +117,8 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
     match command {
         Some(Command::Account(command)) => account::execute(context, command).await,
         Some(Command::Bounce(command)) => bounce::execute(context, command).await,
+        Some(Command::Archive(command)) => archive::execute(context, command).await,
+        Some(Command::Migrate(command)) => migrate::execute(context, command).await,
         Some(Command::Audit(command)) => audit::execute(context, command).await,
         Some(Command::Key(command)) => key::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,

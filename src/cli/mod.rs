@@ -1,6 +1,7 @@
 //! The command line: read input, call one service, print the answer.
 
 pub mod account;
+pub mod archive;
 pub mod arguments;
 pub mod audit;
 pub mod bounce;
@@ -15,6 +16,7 @@ pub mod key;
 pub mod liaison;
 pub mod meeting;
 pub mod member;
+pub mod migrate;
 pub mod queue;
 pub mod report;
 pub mod run;

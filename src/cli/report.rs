@@ -4,6 +4,7 @@
 //! escapes, so nothing is printed before [`plain`] or [`json_line`] has made controls visible (CWE-150).
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub struct Report {
     pub text: String,
     /// The same for programs.
     pub json: Value,
+    /// A file of this machine that is the output, instead of `text`; it is removed when it was printed.
+    pub file: Option<PathBuf>,
     /// What was refused or could not be done while the rest was; one line each. Not empty means exit status 1.
     pub problems: Vec<String>,
 }
@@ -24,7 +27,14 @@ pub struct Report {
 impl Report {
     /// A report in both forms.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, problems: Vec::new() }
+        Self { text: text.into(), json, file: None, problems: Vec::new() }
+    }
+
+    /// With a file for output.
+    #[must_use]
+    pub fn with_file(mut self, file: PathBuf) -> Self {
+        self.file = Some(file);
+        self
     }
 
     /// With what could not be done.
@@ -66,6 +76,8 @@ impl Failure {
 pub struct Answer {
     /// To standard output, as it is.
     pub output: String,
+    /// A file whose octets go to standard output when `output` is empty; it is removed afterwards in any case.
+    pub file: Option<PathBuf>,
     /// To standard error, as it is.
     pub errors: String,
     /// Exit status.
@@ -82,14 +94,14 @@ impl Answer {
                 for problem in &report.problems {
                     let _ = writeln!(errors, "{}", one_line(problem));
                 }
-                Self { output, status: u8::from(!report.problems.is_empty()), errors }
+                Self { output, file: report.file, status: u8::from(!report.problems.is_empty()), errors }
             }
             Err(failure) => {
                 let mut errors = format!("error: {}\n", plain(failure.text.trim_end()));
                 if !failure.remedy.is_empty() {
                     let _ = writeln!(errors, "  what to do: {}", plain(&failure.remedy));
                 }
-                Self { output: String::new(), errors, status: failure.status }
+                Self { output: String::new(), file: None, errors, status: failure.status }
             }
         }
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::arguments::{Account, Arguments, Bounce, Command, Group, Liaison, Meeting, Member, Shell};
+use super::arguments::{Account, Archive, Arguments, Bounce, Command, Group, Liaison, Meeting, Member, Shell};
 use super::control::{self, Handler, NamedFile, REQUEST_OCTETS, Request, Step};
 use super::report::{Answer, Failure};
 
@@ -103,7 +103,7 @@ pub async fn carry_out(arguments: &Arguments, words: Vec<String>, data_dir: &Pat
         Err(failure) => return Answer::of(Err(failure), arguments.json),
     };
     let bar = Bar::default();
-    let work = reach(Request { words, files }, data_dir, opener, &bar);
+    let work = reach(Request { words, files, folder: std::env::current_dir().unwrap_or_default() }, data_dir, opener, &bar);
     tokio::pin!(work);
     let answer = if let Ok(answer) = tokio::time::timeout(SHORT, &mut work).await {
         answer
@@ -169,6 +169,8 @@ fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
         Command::Member(Member::Add { addresses, .. } | Member::Remove { addresses, .. } | Member::Set { addresses, .. }) => {
             addresses.iter().filter(|address| *address == "-").map(PathBuf::from).collect()
         }
+        Command::Archive(Archive::Import { file, .. }) if small(file) => vec![file.clone()],
+        Command::Migrate(migrate) => travelling(&migrate.path),
         _ => Vec::new(),
     };
     named.dedup();
@@ -185,6 +187,39 @@ fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
         files.push(NamedFile { name: path.to_string_lossy().into_owned(), bytes });
     }
     Ok(files)
+}
+
+/// Larger files are read by the daemon in their place.
+const TRAVELS_OCTETS: u64 = 32 * 1024 * 1024;
+
+fn small(path: &Path) -> bool {
+    path == Path::new("-") || path.metadata().is_ok_and(|file| file.is_file() && file.len() <= TRAVELS_OCTETS)
+}
+
+/// Folders of a list that hold its mails, which may be many.
+const MAILS: [&str; 10] = ["archive", "arc", "arctxt", "archives", "queue", "requeue", "incoming", "bounce", "subconf", "unsubconf"];
+
+/// Files of a list of another system that go to the daemon, which may not read them itself: all but its mails.
+fn travelling(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return if small(path) { vec![path.to_owned()] } else { Vec::new() };
+    }
+    let (mut found, mut folders, mut octets) = (Vec::new(), vec![(path.to_owned(), 0)], 0);
+    while let Some((folder, depth)) = folders.pop() {
+        let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, Ok(kind)) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()) else { continue };
+            let size = entry.metadata().map_or(0, |file| file.len());
+            if kind.is_dir() && depth < 2 && !MAILS.contains(&name.as_str()) && !name.ends_with(".mbox") {
+                folders.push((entry.path(), depth + 1));
+            } else if kind.is_file() && octets + size <= TRAVELS_OCTETS && !name.ends_with(".mbox") && found.len() < 5_000 {
+                octets += size;
+                found.push(entry.path());
+            }
+        }
+    }
+    found
 }
 
 fn read_within(path: &Path, most: usize) -> io::Result<Vec<u8>> {
@@ -205,7 +240,14 @@ fn read_within(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 ///
 /// A reader that went away (`enlace … | head`) is no failure.
 pub fn print(answer: &Answer) -> u8 {
-    let written = io::stdout().lock().write_all(answer.output.as_bytes()).and_then(|()| io::stdout().flush());
+    let mut written = io::stdout().lock().write_all(answer.output.as_bytes()).and_then(|()| io::stdout().flush());
+    if let Some(file) = &answer.file {
+        if answer.output.is_empty() && written.is_ok() {
+            written =
+                File::open(file).and_then(|mut file| io::copy(&mut file, &mut io::stdout().lock())).and_then(|_| io::stdout().flush());
+        }
+        let _ = std::fs::remove_file(file);
+    }
     let _ = io::stderr().lock().write_all(answer.errors.as_bytes());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

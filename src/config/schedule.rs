@@ -18,6 +18,8 @@ pub struct Schedule {
     pub roster_review: Cron,
     /// Accounts and invitations end.
     pub expiry: Cron,
+    /// The months of the archives that are over are sealed.
+    pub archive_seal: Cron,
     /// What is older than `[retention]` says is removed.
     pub retention: Cron,
 }
@@ -31,6 +33,7 @@ impl Default for Schedule {
             directory_sync: Cron::known("0 15 * * * *"),
             roster_review: Cron::known("0 0 8 1 1 *"),
             expiry: Cron::known("0 0 0 * * *"),
+            archive_seal: Cron::known("0 0 4 1 * *"),
             retention: Cron::known("0 30 3 * * *"),
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing is decided here. What is due is asked from the record each time ([`crate::domain::meeting::notices`], the cron
 //! expressions of `[schedule]`), so that a restart, a clock that jumps or a second node changes nothing.
 
+pub mod archive;
 pub mod digests;
 pub mod jobs;
 pub mod liaisons;

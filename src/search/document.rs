@@ -1,7 +1,7 @@
 //! Text of attachments, for the index.
 //!
 //! Plain text and Word documents are read here, within limits. A PDF goes to a child process of this program with little
-//! memory and time (`enlace document-text`, which people never call), because its readers are known to hang and to eat memory on
+//! memory and time (`enlace pdf-text`, which people never call), because its readers are known to hang and to eat memory on
 //! hostile files: what is wrong with a file then ends the child. A file that cannot be read has no text, and that is no failure.
 
 use std::io::{Read, Write};
@@ -16,10 +16,6 @@ use crate::mail::docx;
 pub const TEXT_OCTETS: usize = 256 * 1024;
 /// Largest file whose text is looked for.
 pub const FILE_OCTETS: usize = 16 * 1024 * 1024;
-/// Memory and processor time of the child.
-pub const CHILD_OCTETS: u64 = 768 * 1024 * 1024;
-/// Seconds of processor time of the child.
-pub const CHILD_SECONDS: u64 = 10;
 /// How long it is waited for.
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -50,7 +46,7 @@ fn program() -> Option<PathBuf> {
 
 fn pdf(bytes: &[u8]) -> Option<String> {
     let mut child = Command::new(program()?)
-        .arg("document-text")
+        .arg("pdf-text")
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -80,22 +76,6 @@ fn pdf(bytes: &[u8]) -> Option<String> {
         return None;
     }
     reader.join().ok().map(|text| String::from_utf8_lossy(&text).into_owned())
-}
-
-/// The other side: the text of the PDF on `input`, in a process that has given up most of its memory and time.
-///
-/// # Errors
-/// When the limits cannot be set; a file that cannot be read has no text.
-pub fn child(mut input: impl Read) -> std::io::Result<String> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::As, limit(CHILD_OCTETS))?;
-    setrlimit(Resource::Cpu, limit(CHILD_SECONDS))?;
-    setrlimit(Resource::Fsize, limit(0))?;
-    setrlimit(Resource::Core, limit(0))?;
-    let mut bytes = Vec::new();
-    input.by_ref().take(FILE_OCTETS as u64).read_to_end(&mut bytes)?;
-    Ok(pdf_extract::extract_text_from_mem(&bytes).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod group;
 pub mod keyring;
 pub mod liaison;
 pub mod meeting;
+pub mod migrate;
 pub mod moderate;
 pub mod password;
 pub mod post;

@@ -246,7 +246,13 @@ async fn new_id(services: &Services, entry: &Entry, departed: bool, taken: &Hash
             }
         }
     }
-    Ok(AccountId::new(services.now(), services.chance()))
+    // Thousands are made in one millisecond, and two of them may meet the same chance.
+    loop {
+        let id = AccountId::new(services.now(), services.chance());
+        if !taken.contains(&id) {
+            return Ok(id);
+        }
+    }
 }
 
 /// Removes one account: its subscriptions rest, and its key is noted.

@@ -109,6 +109,18 @@ async fn index(services: &Services) -> Result<Arc<Index>, Failure> {
     Ok(Arc::clone(place.get_or_insert_with(|| Arc::new(opened))))
 }
 
+/// Gives back what the index needs for writing, until there is work again.
+///
+/// # Errors
+/// When a merge of the index failed.
+pub async fn rest(services: &Services) -> Result<(), Failure> {
+    let present = services.archive.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+    match present {
+        Some(index) => blocking(move || index.rest()).await,
+        None => Ok(()),
+    }
+}
+
 /// Work on the index, which blocks, on a thread for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SearchError> + Send + 'static) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {

@@ -1,0 +1,313 @@
+//! Writes what an old list was into the group: members, staff, bans, notes of those who left, what waits.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::list::{Disabled, OldList, OldMember};
+use super::{LeftOut, Migration, MigrationReport};
+use crate::directory::builtin;
+use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
+use crate::domain::gate::{self, Verdict, Way};
+use crate::domain::group::Group;
+use crate::domain::id::{AccountId, PostId, RequestId};
+use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::proof::SenderProof;
+use crate::domain::reason::{Reason, Rule};
+use crate::domain::subscription::{Delivery, DeliveryMode, Provenance, Subscription, SubscriptionState};
+use crate::mail::message;
+use crate::service::{Actor, Failure, Services};
+use crate::store::{BodySource, Request};
+
+/// Written at a time.
+const PAGE: usize = 500;
+/// Source of the accounts that a migration makes.
+const SOURCE: &str = "migration";
+
+/// The group's own record: old address and bans.
+pub(super) async fn group(
+    services: &Services,
+    group: &Group,
+    list: &OldList,
+    dry_run: bool,
+    report: &mut MigrationReport,
+) -> Result<(), Failure> {
+    let mut changed = group.clone();
+    if let Some(old) = &list.address {
+        let own = old.as_str().eq_ignore_ascii_case(&group.address(&services.site.domain));
+        let taken = services.groups().destination(old).is_some();
+        if !own && !taken {
+            changed.aliases.push(old.clone());
+        } else if !own && !group.aliases.contains(old) {
+            report.warnings.push(format!("{old} is an address of this service already, so it is no alias of {}", group.code));
+        }
+    }
+    if !list.bans.is_empty() {
+        report.warnings.push(format!("bans of the old list, to be taken over by hand: {}", list.bans.join(", ")));
+    }
+    if changed != *group {
+        report.warnings.push(format!(
+            "write into the groups file of {}, or the next `group apply` takes it back: aliases = {:?}",
+            group.code,
+            changed.aliases.iter().map(EmailAddress::as_str).collect::<Vec<_>>(),
+        ));
+        if !dry_run {
+            services.store.put_groups(vec![changed]).await?;
+            services.reload_groups().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Accounts, then subscriptions.
+pub(super) async fn members(
+    services: &Services,
+    actor: &Actor,
+    group: &Group,
+    list: &OldList,
+    migration: &Migration,
+    report: &mut MigrationReport,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<(), Failure> {
+    // With the bans that came over.
+    let group = if migration.dry_run { group.clone() } else { Group::clone(&*services.group(&group.code)?) };
+    let mut carrying = Carrying {
+        services,
+        actor,
+        group: &group,
+        migration,
+        report,
+        accounts: Vec::new(),
+        made: HashSet::new(),
+        subscriptions: Vec::new(),
+    };
+    let total = list.members.len() as u64;
+    let mut carried: BTreeMap<AccountId, EmailAddress> = BTreeMap::new();
+    for (number, old) in list.members.values().enumerate() {
+        carrying.member(old, &mut carried).await?;
+        if carrying.subscriptions.len() >= PAGE || carrying.accounts.len() >= PAGE {
+            carrying.write().await?;
+            progress(number as u64, total);
+        }
+    }
+    for address in &list.departed {
+        carrying.departed(address, list).await?;
+    }
+    carrying.write().await
+}
+
+struct Carrying<'a> {
+    services: &'a Services,
+    actor: &'a Actor,
+    group: &'a Group,
+    migration: &'a Migration,
+    report: &'a mut MigrationReport,
+    accounts: Vec<Account>,
+    made: HashSet<AccountId>,
+    subscriptions: Vec<Subscription>,
+}
+
+impl Carrying<'_> {
+    fn left_out(&mut self, address: &EmailAddress, rule: &str, text: String) {
+        self.report.left_out.push(LeftOut { address: address.to_string(), rule: rule.to_owned(), text });
+    }
+
+    async fn write(&mut self) -> Result<(), Failure> {
+        let (accounts, subscriptions) = (std::mem::take(&mut self.accounts), std::mem::take(&mut self.subscriptions));
+        if self.migration.dry_run {
+            return Ok(());
+        }
+        if !accounts.is_empty() {
+            self.services.store.put_accounts(accounts).await?;
+        }
+        if !subscriptions.is_empty() {
+            self.services.store.put_subscriptions(subscriptions).await?;
+        }
+        Ok(())
+    }
+
+    /// The account of an address; a guest's if there is none and guests are wanted.
+    async fn account(&mut self, old: &OldMember) -> Result<Option<Account>, Failure> {
+        if let Some(account) = self.services.store.account_by_address(&old.address).await? {
+            return Ok(Some(account));
+        }
+        if !self.migration.create_guests {
+            return Ok(None);
+        }
+        // Thousands are made in one millisecond, and two of them may meet the same chance.
+        let mut id = AccountId::new(self.services.now(), self.services.chance());
+        while !self.made.insert(id) {
+            id = AccountId::new(self.services.now(), self.services.chance());
+        }
+        let name: String = old.name.chars().filter(|c| !c.is_control()).take(200).collect();
+        let languages = old.language.into_iter().collect();
+        Ok(Some(Account { name, languages, source: SOURCE.into(), ..builtin::blank(id, vec![old.address.clone()]) }))
+    }
+
+    async fn member(&mut self, old: &OldMember, carried: &mut BTreeMap<AccountId, EmailAddress>) -> Result<(), Failure> {
+        let (code, today) = (&self.group.code, self.services.today());
+        let Some(account) = self.account(old).await? else {
+            let text = "the directory has no account of that address; import one, or use --create-guests".to_owned();
+            self.left_out(&old.address, Rule::NoAccount.key(), text);
+            return Ok(());
+        };
+        if let Some(first) = carried.insert(account.id, old.address.clone()) {
+            self.left_out(&old.address, "same-account", format!("{first} belongs to the same account, which is subscribed once"));
+            return Ok(());
+        }
+        let previous = self.services.store.subscription(code, account.id).await?;
+        if let Some(previous) = &previous
+            && let SubscriptionState::Unsubscribed(reason) = &previous.state
+        {
+            self.left_out(&old.address, reason.key(), format!("{reason}; a migration does not bring anybody back"));
+            return Ok(());
+        }
+        let verdict = gate::may_subscribe(self.group, &old.address, Some(&account), previous.as_ref(), Way::ByManager, today);
+        let Verdict::Accept(_) = verdict else {
+            let reason = verdict.reason();
+            self.left_out(&old.address, reason.key(), reason.text());
+            return Ok(());
+        };
+        let known = self.services.store.account(account.id).await?.is_some();
+        if !known {
+            self.report.guests += 1;
+            self.accounts.push(account.clone());
+        }
+        let mut subscription = match &previous {
+            Some(previous) => previous.clone(),
+            None => Subscription::new(code.clone(), account.id, Provenance::Import, old.since.unwrap_or_else(|| self.services.now())),
+        };
+        self.settle(old, &mut subscription);
+        self.count(old, &subscription);
+        match &previous {
+            None => self.report.added += 1,
+            Some(previous) if *previous == subscription => {
+                self.report.unchanged += 1;
+                return Ok(());
+            }
+            Some(_) => self.report.changed += 1,
+        }
+        self.subscriptions.push(subscription);
+        Ok(())
+    }
+
+    /// Puts the old settings onto a subscription.
+    fn settle(&self, old: &OldMember, subscription: &mut Subscription) {
+        let offered = &self.services.config.service.languages;
+        subscription.role = subscription.role.max(old.role);
+        if old.outside {
+            // Who runs a list without being on it gets its business, not its posts.
+            subscription.delivery = Delivery { mode: DeliveryMode::None, until: None };
+            return;
+        }
+        let off = matches!(old.disabled, Disabled::ByHerself | Disabled::ByOwner);
+        let mode = if off { DeliveryMode::None } else { old.delivery };
+        subscription.delivery = Delivery { mode, until: old.until.filter(|_| mode != DeliveryMode::Each) };
+        if let Some(language) = old.language.filter(|language| offered.contains(language)) {
+            subscription.languages = vec![language];
+        }
+        subscription.own_posts = old.own_posts;
+        if old.disabled == Disabled::Bouncing && subscription.is_active() {
+            let why = format!("disabled on the old list (migrated by {})", self.actor.name);
+            subscription.state = SubscriptionState::Suspended(Reason::new(Rule::Bouncing, [old.address.to_string(), why]));
+        }
+    }
+
+    fn count(&mut self, old: &OldMember, subscription: &Subscription) {
+        if old.outside {
+            self.report.staff += 1;
+            return;
+        }
+        let here = &mut self.report.here;
+        let bouncing = subscription.state.reason().is_some_and(|reason| reason.rule == Rule::Bouncing);
+        match (bouncing, subscription.delivery.mode) {
+            (true, _) => here.bouncing += 1,
+            (_, DeliveryMode::Each) => here.each += 1,
+            (_, DeliveryMode::Digest) => here.digest += 1,
+            (_, DeliveryMode::None) => here.none += 1,
+        }
+    }
+
+    /// A note that she left, unless she is on the old list all the same.
+    async fn departed(&mut self, address: &EmailAddress, list: &OldList) -> Result<(), Failure> {
+        if list.members.contains_key(&address.key()) {
+            return Ok(());
+        }
+        let Some(account) = self.services.store.account_by_address(address).await? else { return Ok(()) };
+        let code = &self.group.code;
+        if self.services.store.subscription(code, account.id).await?.is_some() {
+            return Ok(());
+        }
+        let about = [address.to_string(), code.to_string(), self.services.today().to_string()];
+        let state = SubscriptionState::Unsubscribed(Reason::new(Rule::OptedOut, about));
+        let note = Subscription::new(code.clone(), account.id, Provenance::Import, self.services.now());
+        self.subscriptions.push(Subscription { state, ..note });
+        self.report.departed += 1;
+        Ok(())
+    }
+}
+
+/// Held posts and requests.
+pub(super) async fn waiting(
+    services: &Services,
+    group: &Group,
+    list: &OldList,
+    dry_run: bool,
+    report: &mut MigrationReport,
+) -> Result<(), Failure> {
+    if list.held_elsewhere > 0 {
+        report
+            .warnings
+            .push(format!("{} things wait for a moderator in the old system, which has to decide on them first", list.held_elsewhere));
+    }
+    for bytes in &list.held {
+        let bytes = message::to_crlf(bytes).into_owned();
+        let Ok(head) = message::read(&bytes) else {
+            report.warnings.push("a held post is no message and is left out".into());
+            continue;
+        };
+        let (now, author) = (services.now(), head.author.ok().map(|author| author.address));
+        let message_id = head.message_id.clone().unwrap_or_else(|| format!("{:016x}.held@{}", services.chance(), services.site.domain));
+        let there = services.store.posts_by_message_id(&message_id).await?;
+        if there.iter().any(|post| post.groups.contains(&group.code)) {
+            continue;
+        }
+        report.held += 1;
+        if dry_run {
+            continue;
+        }
+        let who = author.as_ref().map(ToString::to_string).unwrap_or_default();
+        let post = Post {
+            id: PostId::new(now, services.chance()),
+            groups: vec![group.code.clone()],
+            kind: PostKind::Discussion,
+            subject: head.subject,
+            sender: author.map(|author| SenderProof::Unproved { author, tried: "held on the old list".into() }),
+            author: None,
+            received_at: now,
+            not_before: now,
+            editions: vec![Edition { language: None, body: services.store.put_body(BodySource::Bytes(bytes.into())).await? }],
+            audience: Audience::Subscribers,
+            state: PostState::Held(Reason::new(Rule::HeldNonmember, [who, group.code.to_string()])),
+            arrival: Arrival::default(),
+            origin: String::new(),
+            message_id: message_id.clone(),
+        };
+        services.store.keep_post(post, vec![format!("{}|{}|{message_id}", group.code, PostKind::Discussion.as_str())]).await?;
+    }
+    let open = services.store.requests(Some(&group.code)).await?;
+    for address in list.requests.iter().filter(|address| !open.iter().any(|request| request.address == **address)) {
+        report.requests += 1;
+        if dry_run {
+            continue;
+        }
+        let at = services.now();
+        let expires = at + chrono::TimeDelta::from_std(services.config.retention.requests.0).unwrap_or(chrono::TimeDelta::days(14));
+        let id = RequestId::new(at, services.chance());
+        let (verb, arguments) = ("subscribe".to_owned(), Vec::new());
+        services
+            .store
+            .put_request(Request { id, verb, group: group.code.clone(), address: address.clone(), arguments, at, expires })
+            .await?;
+    }
+    Ok(())
+}

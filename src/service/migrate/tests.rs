@@ -1,0 +1,279 @@
+use super::*;
+use crate::service::subscribe;
+use crate::service::trial::{Trial, code, operator};
+
+/// A pickle of protocol 2 of plain values, as Python writes it, for lists of any size.
+struct Pickler(Vec<u8>);
+
+impl Pickler {
+    fn text(&mut self, text: &str) {
+        self.0.push(b'T');
+        self.0.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        self.0.extend(text.bytes());
+    }
+
+    fn number(&mut self, number: i32) {
+        self.0.push(b'J');
+        self.0.extend(number.to_le_bytes());
+    }
+
+    fn map(&mut self, key: &str, entries: impl Iterator<Item = (String, Box<dyn Fn(&mut Self)>)>) {
+        self.text(key);
+        self.0.extend(b"}(");
+        for (key, value) in entries {
+            self.text(&key);
+            value(self);
+        }
+        self.0.push(b'u');
+    }
+
+    fn texts(&mut self, key: &str, texts: &[&str]) {
+        self.text(key);
+        self.0.extend(b"](");
+        texts.iter().for_each(|text| self.text(text));
+        self.0.push(b'e');
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("m{number}@x.test")
+}
+
+fn mailman2(members: usize) -> Vec<u8> {
+    let mut pickler = Pickler(b"\x80\x02}(".to_vec());
+    let number = |value: i32| -> Box<dyn Fn(&mut Pickler)> { Box::new(move |pickler: &mut Pickler| pickler.number(value)) };
+    let word = |value: String| -> Box<dyn Fn(&mut Pickler)> { Box::new(move |pickler: &mut Pickler| pickler.text(&value)) };
+    pickler.map("members", (0..members).filter(|n| n % 5 != 0).map(|n| (name(n), number(0))));
+    pickler.map("digest_members", (0..members).step_by(5).map(|n| (name(n), number(0))));
+    pickler
+        .map("user_options", (0..members).map(|n| (name(n), number(if n % 7 == 0 { 128 } else { 0 } | if n % 11 == 0 { 2 } else { 0 }))));
+    pickler.map(
+        "delivery_status",
+        (0..members).filter(|n| n % 13 == 0).map(|n| {
+            let status = [0, 2, 3, 4][n / 13 % 4];
+            let value: Box<dyn Fn(&mut Pickler)> = Box::new(move |pickler: &mut Pickler| {
+                pickler.number(status);
+                pickler.0.extend(b"G\0\0\0\0\0\0\0\0\x86");
+            });
+            (name(n), value)
+        }),
+    );
+    pickler.map("language", (0..members).filter(|n| n % 3 == 0).map(|n| (name(n), word("es".into()))));
+    pickler.map("usernames", (0..members).map(|n| (name(n), word(format!("Person {n}")))));
+    pickler.texts("owner", &["mia@x.test", "boss@elsewhere.test"]);
+    pickler.texts("ban_list", &["spammer@x.test", "^.*@bad\\.test$", "^[0-9]+@.*"]);
+    for (key, value) in [("subscribe_policy", 3), ("generic_nonmember_action", 1), ("archive_private", 1)] {
+        pickler.text(key);
+        pickler.number(value);
+    }
+    for (key, value) in [("_internal_name", "rg-amr"), ("host_name", "old.test"), ("preferred_language", "en"), ("description", "Old list")]
+    {
+        pickler.text(key);
+        pickler.text(value);
+    }
+    pickler.0.extend(b"u.");
+    pickler.0
+}
+
+fn migration(system: System, files: &[(&str, &[u8])], dry_run: bool) -> Migration {
+    let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+    Migration { system, files, folder: None, archive: None, address: None, create_guests: true, dry_run }
+}
+
+async fn run(trial: &Trial, migration: &Migration) -> MigrationReport {
+    migrate(&trial.services, &operator(), &code("AMR"), migration, &|_, _| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_members_of_mailman_2_come_over_field_by_field() {
+    const MEMBERS: usize = 10_000;
+    let trial = Trial::peopled().await;
+    let file = mailman2(MEMBERS);
+    let rehearsal = run(&trial, &migration(System::Mailman2, &[("config.pck", &file)], true)).await;
+    assert_eq!(subscribe::list(&trial.services, &code("AMR")).await.unwrap().len(), 0);
+    let report = run(&trial, &migration(System::Mailman2, &[("config.pck", &file)], false)).await;
+    assert_eq!(MigrationReport { dry_run: true, ..report.clone() }, rehearsal);
+    assert_eq!(Modes { moderated: 0, ..report.there.clone() }, report.here);
+    // Members, mia who has an account, and boss who gets one as a guest.
+    assert_eq!((report.added, report.guests, report.staff, report.left_out.len()), (MEMBERS as u64 + 2, MEMBERS as u64 + 1, 2, 0));
+    let rows = subscribe::list(&trial.services, &code("AMR")).await.unwrap();
+    let rows: std::collections::HashMap<&str, _> = rows.iter().map(|row| (row.address.as_str(), row)).collect();
+    for n in 0..MEMBERS {
+        let row = rows[name(n).as_str()];
+        let status = if n % 13 == 0 { [0, 2, 3, 4][n / 13 % 4] } else { 0 };
+        let delivery = match status {
+            2 | 3 => "none",
+            _ if n % 5 == 0 => "digest",
+            _ => "each",
+        };
+        let expected = (
+            format!("Person {n}"),
+            delivery,
+            if n % 3 == 0 { "es" } else { "en" },
+            n % 11 != 0,
+            if status == 4 { "suspended" } else { "active" },
+        );
+        let found = (row.name.clone(), row.delivery.as_str(), row.languages.join(","), row.own_posts, row.state);
+        assert_eq!((found.0, found.1, found.2.as_str(), found.3, found.4), expected, "{n}");
+    }
+    assert_eq!(rows["mia@x.test"].role, "manager");
+    assert_eq!(
+        trial.services.groups().destination(&"rg-amr-leave@old.test".parse().unwrap()),
+        Some(crate::domain::destination::Destination::Leave(code("AMR")))
+    );
+    assert_eq!(archive::old_link(&trial.services, "/mailman/listinfo/rg-amr").await.unwrap().as_deref(), Some("/groups/AMR"));
+    // Nobody was written to, and a second time changes nothing.
+    assert!(trial.services.store.posts_of_group(&code("AMR"), None, 10).await.unwrap().is_empty());
+    let again = run(&trial, &migration(System::Mailman2, &[("config.pck", &file)], false)).await;
+    assert_eq!((again.added, again.changed, again.unchanged), (0, 0, MEMBERS as u64 + 2));
+}
+
+#[test]
+fn a_hundred_thousand_members_are_read_within_the_time() {
+    let file = mailman2(100_000);
+    let begun = std::time::Instant::now();
+    let list = mailman2::read(&file).unwrap();
+    assert_eq!(list.members.len(), 100_002);
+    // 5 s are promised of the program as it is shipped; this one is not optimised.
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_left_is_not_brought_back_and_who_has_no_account_is_named() {
+    let trial = Trial::peopled().await;
+    for address in ["ana@x.test", "mia@x.test"] {
+        subscribe::add(
+            &trial.services,
+            &operator(),
+            &code("AMR"),
+            &[address.into()],
+            &subscribe::Settings::default(),
+            subscribe::Invite::No,
+            false,
+        )
+        .await
+        .unwrap();
+    }
+    subscribe::remove(&trial.services, &operator(), &code("AMR"), &["ana@x.test".into()], false).await.unwrap();
+    let files: &[(&str, &[u8])] = &[
+        ("subscribers.d/a", b"ana@x.test\nAna.Other@y.test\n"),
+        ("subscribers.d/m", b"mia@x.test\nnot an address\n"),
+        ("digesters.d/b", b"ben@x.test\n"),
+        ("nomailsubs.d/g", b"gus@x.test\n"),
+        ("control/listaddress", b"rg@old.test\n"),
+        ("control/submod", b""),
+        ("control/access", b"deny spammer@x.test\nallow .*\n"),
+        ("moderation/0123abcd", b"From: gus@x.test\nMessage-ID: <held@x.test>\nSubject: Wait\n\nPlease\n"),
+        ("moderation/0123abcd.sendmail", b"x"),
+    ];
+    let report = run(&trial, &Migration { create_guests: false, ..migration(System::Mlmmj, files, false) }).await;
+    let mut left: Vec<_> = report.left_out.iter().map(|left| (left.address.as_str(), left.rule.as_str())).collect();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        [("Ana.Other@y.test", "no-account"), ("ana@x.test", "removed-by-manager"), ("ben@x.test", "outside-region")],
+        "{report:?}"
+    );
+    assert_eq!(trial.roster("AMR").await, "ana@x.test unsubscribed, gus@x.test active, mia@x.test active");
+    assert_eq!((report.there.digest, report.there.none, report.here.none, report.held), (1, 1, 1, 1));
+    assert_eq!(trial.services.store.held_posts().await.unwrap()[0].subject, "Wait");
+    assert!(report.settings.iter().any(|line| line.key == "subscription" && line.there == "approve" && !line.same));
+}
+
+#[tokio::test]
+async fn sympa_dumps_keep_reception_suspension_and_exclusions() {
+    let trial = Trial::peopled().await;
+    let later = (trial.services.now() + chrono::TimeDelta::days(30)).timestamp();
+    let members = format!(
+        "email mia@x.test\ngecos Mia\nreception digest\ndate 1500000000\n\nemail gus@x.test\nreception mail\nsuspend 1\nenddate {later}\n\n\
+        email new@y.test\nreception not_me\nbounce_score 92\n"
+    );
+    let config = "subject Grupo regional\n\nlang es\n\nsubscribe owner\n\nsend editorkey\n\narchive\nperiod month\naccess owner\nweb_access public\n\ninclude_ldap_query\nhost x\n";
+    let files: &[(&str, &[u8])] = &[
+        ("member.dump", members.as_bytes()),
+        ("owner.dump", b"email mia@x.test\nprofile privileged\n"),
+        ("exclude.dump", b"email ana@x.test\n"),
+        ("config", config.as_bytes()),
+    ];
+    let report = run(&trial, &Migration { address: Some("rg@old.test".into()), ..migration(System::Sympa, files, false) }).await;
+    assert_eq!(report.left_out, []);
+    let rows = subscribe::list(&trial.services, &code("AMR")).await.unwrap();
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            format!("{} {} {} {} {}", row.address, row.role, row.delivery.split(' ').next().unwrap(), row.languages.join(","), row.state)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "ana@x.test member each  unsubscribed",
+            "gus@x.test member none es active",
+            "mia@x.test manager digest es active",
+            "new@y.test member each es suspended"
+        ]
+    );
+    assert!(rows[1].delivery.contains("until 2026-12-2"), "{}", rows[1].delivery);
+    let setting = |key: &str| report.settings.iter().find(|line| line.key == key).unwrap().there.clone();
+    assert_eq!((setting("subscription"), setting("nonmember"), setting("archive")), ("approve".into(), "hold".into(), "public".into()));
+    assert!(report.warnings.iter().any(|warning| warning.contains("include_ldap_query")));
+}
+
+#[tokio::test]
+async fn an_export_of_mailman_3_is_read_and_a_wrong_file_is_refused_in_words() {
+    let trial = Trial::peopled().await;
+    let export = serde_json::json!({
+        "list": { "fqdn_listname": "rg@old.test", "description": "Old", "preferred_language": "en", "subscription_policy": "confirm_then_moderate",
+            "default_nonmember_action": "hold", "archive_policy": "private" },
+        "members": [
+            { "address": "mia@x.test", "role": "member", "delivery_mode": "mime_digests", "delivery_status": "enabled", "language": "fr" },
+            { "address": "gus@x.test", "role": "member", "delivery_mode": "regular", "delivery_status": "by_bounces", "moderation_action": "hold", "receive_own_postings": false },
+            { "address": "mia@x.test", "role": "owner" },
+            { "address": "bad@x.test", "role": "nonmember", "moderation_action": "discard" },
+        ],
+        "bans": ["^.*@worse\\.test$"],
+        "requests": ["ben@x.test"],
+    });
+    let text = export.to_string();
+    let report = run(&trial, &migration(System::Mailman3, &[("list.json", text.as_bytes())], false)).await;
+    assert_eq!((report.here.digest, report.here.bouncing, report.requests), (1, 1, 1));
+    assert_eq!(trial.roster("AMR").await, "gus@x.test suspended, mia@x.test active");
+    for (system, name, bytes) in [
+        (System::Mailman3, "list.json", &b"{}"[..]),
+        (System::Mailman2, "config.pck", b"cos\nsystem\n(S'true'\ntR."),
+        (System::Mailman2, "config.pck", b"\x80\x04rubbish"),
+        (System::Sympa, "config", b"subject x"),
+        (System::Mlmmj, "README", b"x"),
+    ] {
+        let wrong = migrate(&trial.services, &operator(), &code("AMR"), &migration(system, &[(name, bytes)], false), &|_, _| {}).await;
+        assert!(matches!(wrong, Err(Failure::Invalid(_))), "{system:?} {name}");
+    }
+}
+
+#[tokio::test]
+async fn mails_of_sympa_and_mlmmj_come_with_their_old_addresses() {
+    let trial = Trial::peopled().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mail = |n: usize| {
+        format!("From: mia@x.test\nMessage-ID: <{n}@x.test>\nDate: Thu, 5 Mar 2020 10:00:0{n} +0000\nSubject: Mail {n}\n\nText {n}\n")
+    };
+    for n in 1..=2 {
+        let month = folder.path().join("archives/2020-03/arctxt");
+        std::fs::create_dir_all(&month).unwrap();
+        std::fs::write(month.join(n.to_string()), mail(n)).unwrap();
+        std::fs::create_dir_all(folder.path().join("archive")).unwrap();
+        std::fs::write(folder.path().join("archive").join(n.to_string()), mail(n + 2)).unwrap();
+    }
+    let at = |system, files| Migration {
+        folder: Some(folder.path().to_owned()),
+        address: Some("rg@old.test".into()),
+        ..migration(system, files, false)
+    };
+    let sympa = run(&trial, &at(System::Sympa, &[("member.dump", b"email mia@x.test\n")])).await;
+    assert_eq!(sympa.archive.unwrap().added, 2);
+    let mlmmj = run(&trial, &at(System::Mlmmj, &[("subscribers.d/m", b"mia@x.test\n")])).await;
+    assert_eq!(mlmmj.archive.unwrap().added, 2);
+    let id = trial.services.store.posts_by_message_id("2@x.test").await.unwrap()[0].id;
+    let link = archive::old_link(&trial.services, "/sympa/arc/rg/2020-03/msg00001.html").await.unwrap();
+    assert_eq!(link, Some(format!("/groups/AMR/archive/{id}")));
+}
