@@ -107,11 +107,12 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     listeners.push(("web".to_owned(), web.local_addr()?));
     let control = Control::bind(&config.service.data_dir).context("control socket")?;
 
-    let site = Site::new(Arc::clone(&services)).context("page templates")?;
+    let executor = Arc::new(Executor::new(Arc::clone(&services)));
+    let site = Site::new(Arc::clone(&services)).context("page templates")?.with_api(Arc::clone(&executor) as _);
     let stop = intake.clone();
     tasks.spawn(async move { site.serve(web, stop).await });
     tasks.spawn(keys_of_other_nodes(Arc::clone(&services), intake.clone()));
-    let (executor, stop) = (Arc::new(Executor::new(Arc::clone(&services))), intake.clone());
+    let stop = intake.clone();
     tasks.spawn(async move { control.serve(executor, stop).await });
     for listener in bound {
         let (receiver, stop) = (Arc::clone(&receiver), intake.clone());

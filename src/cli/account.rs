@@ -8,7 +8,7 @@ use super::group::{followed, shown};
 use super::report::{Failure, Report, Table, json_line, one_line, to_json};
 use crate::domain::address::EmailAddress;
 use crate::service::account::{self, AccountChange, AccountReport, AccountRow, ImportReport, Manner};
-use crate::service::{Actor, password};
+use crate::service::password;
 
 /// Carries it out. Wrong rows of an import are listed, the rest is done, and the exit status is 1.
 ///

@@ -53,6 +53,17 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
     }
 }
 
+/// The same headers for answers to programs, which make their own of what went wrong.
+pub async fn plain(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("An operation of the API panicked");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    });
+    add_headers(response.headers_mut(), site.is_https());
+    response
+}
+
 /// An error that no page was made for: the extractors' and the router's own answers.
 fn is_bare(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

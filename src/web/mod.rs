@@ -4,6 +4,7 @@
 //! strict headers of [`guard`]; a page is small enough for a slow line. Who may have which page stands in [`routes`] and is
 //! judged by [`authority`]. Not here: rules, and writing to the store.
 
+pub mod api;
 pub mod attempts;
 pub mod authority;
 pub mod connections;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::language::Language;
 use crate::service::Services;
+use crate::service::command::Commands;
 use attempts::Attempts;
 use connections::{Bounded, Peer};
 use pages::{PageError, Pages, Place};
@@ -47,6 +49,7 @@ pub struct Site {
     pages: Arc<Pages>,
     attempts: Arc<Attempts>,
     tallies: Arc<tallies::Tallies>,
+    commands: Option<Arc<dyn Commands>>,
 }
 
 impl Site {
@@ -57,7 +60,13 @@ impl Site {
     pub fn new(services: Arc<Services>) -> Result<Self, PageError> {
         let service = &services.config.service;
         let pages = Pages::load(&service.languages, service.templates.as_deref())?;
-        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default() })
+        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default(), commands: None })
+    }
+
+    /// With the API, whose operations `commands` carries out.
+    #[must_use]
+    pub fn with_api(self, commands: Arc<dyn Commands>) -> Self {
+        Self { commands: Some(commands), ..self }
     }
 
     fn settings(&self) -> &crate::config::Service {
@@ -78,7 +87,11 @@ impl Site {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let service = self.router().into_make_service_with_connect_info::<Peer>();
+        let mut router = self.router();
+        if let Some(commands) = self.commands.clone() {
+            router = router.merge(api::router(&self, commands, stop.clone()));
+        }
+        let service = router.into_make_service_with_connect_info::<Peer>();
         axum::serve(Bounded::new(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 

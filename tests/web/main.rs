@@ -1,5 +1,6 @@
 //! The pages from outside: over a real socket, with a real store.
 
+mod api;
 mod authority;
 mod headers;
 mod hostile;

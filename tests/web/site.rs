@@ -87,7 +87,8 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let site = Site::new(Arc::clone(&services)).unwrap();
+        let executor = Arc::new(enlace::cli::execute::Executor::new(Arc::clone(&services)));
+        let site = Site::new(Arc::clone(&services)).unwrap().with_api(executor);
         tokio::spawn(site.serve(listener, stop.clone()));
         Self { address, services, ana, stop, _folder: folder }
     }

@@ -1,0 +1,251 @@
+//! The API from outside: tokens and their scopes, what is answered, repetitions, pages, and the document.
+
+use std::collections::BTreeSet;
+
+use clap::Parser;
+use enlace::cli::arguments::Arguments;
+use enlace::service::Actor;
+use enlace::service::token::{self, Scope};
+use enlace::web::api::document;
+use enlace::web::api::operation::{Operation, Shape};
+use enlace::web::api::table::OPERATIONS;
+use serde_json::{Map, Value, json};
+
+use crate::site::{Page, Running, account};
+
+struct Program<'a> {
+    site: &'a Running,
+    bearer: String,
+}
+
+impl<'a> Program<'a> {
+    async fn with(site: &'a Running, scopes: &[&str]) -> Self {
+        let parsed: Vec<Scope> = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let name = format!("program {}", scopes.join(" "));
+        let (_, secret) = token::create(&site.services, &Actor::command_line(), &name, parsed, None, false).await.unwrap();
+        Self { site, bearer: format!("Authorization: Bearer {secret}") }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.site.request("GET", &format!("/api/v1{path}"), &[&self.bearer], b"").await
+    }
+
+    async fn send(&self, method: &str, path: &str, fields: &[&str], body: &Value) -> Page {
+        let mut all = vec![self.bearer.as_str(), "Content-Type: application/json"];
+        all.extend(fields);
+        self.site.request(method, &format!("/api/v1{path}"), &all, body.to_string().as_bytes()).await
+    }
+}
+
+fn body(page: &Page) -> Value {
+    serde_json::from_str(&page.body).unwrap_or_else(|error| panic!("{error}: {}", page.body))
+}
+
+/// Values of the right shape for every field.
+fn sample(operation: &Operation) -> Map<String, Value> {
+    operation
+        .fields
+        .iter()
+        .map(|field| {
+            let value = match (field.shape, field.name) {
+                (Shape::Text, "role") => json!("member"),
+                (Shape::Text, "delivery") => json!("each"),
+                (Shape::Text, "format") => json!("json"),
+                (Shape::Text, _) => json!("2027-01-15"),
+                (Shape::Texts, _) => json!(["es"]),
+                (Shape::Pairs, _) => json!({ "country": "MX" }),
+                (Shape::Truth | Shape::Switch, _) => json!(true),
+                (Shape::Number, _) => json!(7),
+                (Shape::File, _) => json!("text"),
+            };
+            (field.name.to_owned(), value)
+        })
+        .collect()
+}
+
+#[test]
+fn every_operation_is_a_command_that_exists() {
+    for operation in OPERATIONS {
+        let parts: Vec<String> = operation.parts().map(|_| "X".to_owned()).collect();
+        let mut given = sample(operation);
+        if operation.writes {
+            given.insert("dry_run".into(), json!(true));
+        }
+        let words = operation.words(&parts, given).unwrap();
+        let line: Vec<String> = std::iter::once("enlace".to_owned()).chain(words.words).collect();
+        if let Err(error) = Arguments::try_parse_from(&line) {
+            panic!("{}: {line:?}\n{error}", operation.id);
+        }
+    }
+}
+
+#[test]
+fn the_document_has_every_operation_and_no_reference_without_a_target() {
+    let document = document::document();
+    let mut named = BTreeSet::new();
+    for operation in OPERATIONS {
+        let described = &document["paths"][operation.path][operation.method.to_ascii_lowercase()];
+        assert_eq!(described["operationId"], operation.id);
+        assert!(described["responses"]["200"].is_object() && described["responses"]["403"].is_object(), "{}", operation.id);
+        named.insert(operation.id);
+    }
+    assert_eq!(named.len(), OPERATIONS.len());
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let target = reference.split('/').fold(&document, |at, part| &at[part]);
+        assert!(target.is_object(), "{reference}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_that_covers_it_nothing_is_done() {
+    let site = Running::start().await;
+    for fields in [vec![], vec!["Authorization: Bearer enlace_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"], vec!["Authorization: Basic YTpi"]] {
+        let page = site.request("GET", "/api/v1/groups", &fields, b"").await;
+        assert_eq!(page.status, 401, "{}", page.body);
+        assert_eq!(page.field("content-type"), "application/problem+json");
+        assert!(page.field("www-authenticate").starts_with("Bearer"));
+    }
+    let reader = Program::with(&site, &["members:read@SG12RG-AMR"]).await;
+    for operation in OPERATIONS {
+        let path: String = operation.path.replace("{code}", "SG12RG-AFR").replace(['{', '}'], "");
+        let page = if operation.writes {
+            reader.send(operation.method, &path, &[], &Value::Object(sample(operation))).await
+        } else {
+            reader.get(&path).await
+        };
+        assert_eq!(page.status, 403, "{} {path}: {}", operation.method, page.body);
+    }
+    assert_eq!(reader.get("/groups/SG12RG-AMR/members").await.status, 200);
+    let add = json!({ "addresses": ["ana@example.org"] });
+    assert_eq!(reader.send("POST", "/groups/SG12RG-AMR/members", &[], &add).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_opens_nothing() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["read"]).await;
+    assert_eq!(program.get("/groups").await.status, 200);
+    token::revoke(&site.services, &Actor::command_line(), "program read", false).await.unwrap();
+    assert_eq!(program.get("/groups").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_listed_in_pages_added_set_and_removed() {
+    let site = Running::start().await;
+    let accounts: Vec<_> = (2..=25).map(|n| account(n, &format!("m{n:02}@example.org"), *b"MX", &["en"])).collect();
+    let addresses: Vec<String> = accounts.iter().map(|account| account.address().to_string()).collect();
+    site.services.store.put_accounts(accounts).await.unwrap();
+    let program = Program::with(&site, &["members@SG12RG-AMR"]).await;
+    let path = "/groups/SG12RG-AMR/members";
+
+    let rehearsed = program.send("POST", path, &[], &json!({ "addresses": addresses, "dry_run": true })).await;
+    assert_eq!(body(&rehearsed)["dry_run"], true, "{}", rehearsed.body);
+    let added = program.send("POST", path, &[], &json!({ "addresses": addresses, "languages": ["en", "es"] })).await;
+    assert_eq!((added.status, body(&added)["members"].as_array().unwrap().len()), (200, 24), "{}", added.body);
+
+    let (mut seen, mut next) = (Vec::new(), format!("{path}?limit=10"));
+    loop {
+        let page = body(&program.get(&next).await);
+        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["address"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        next = format!("{path}?limit=10&cursor={cursor}");
+    }
+    let expected: Vec<String> = std::iter::once("ana@example.org".to_owned()).chain(addresses).collect();
+    assert_eq!(seen, expected);
+
+    let one = "/groups/SG12RG-AMR/members/m02%40example.org";
+    assert_eq!(program.send("PATCH", one, &[], &json!({ "delivery": "digest" })).await.status, 200);
+    assert_eq!(program.send("DELETE", one, &[], &json!({})).await.status, 200);
+    let list = body(&program.get(&format!("{path}?limit=1000")).await);
+    let gone = list["items"].as_array().unwrap().iter().find(|item| item["address"] == "m02@example.org").unwrap().clone();
+    assert_eq!((gone["state"].as_str(), gone["delivery"].as_str()), (Some("unsubscribed"), Some("digest")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_is_carried_out_once() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["all"]).await;
+    let make = json!({ "name": "other", "scope": ["read"] });
+    let first = program.send("POST", "/tokens", &["Idempotency-Key: k1"], &make).await;
+    let again = program.send("POST", "/tokens", &["Idempotency-Key: k1"], &make).await;
+    assert_eq!((first.status, again.status), (200, 200), "{} {}", first.body, again.body);
+    assert_eq!(body(&first)["token"], body(&again)["token"]);
+    assert_eq!(again.field("idempotency-replayed"), "true");
+    let other = program.send("POST", "/tokens", &["Idempotency-Key: k1"], &json!({ "name": "third", "scope": ["read"] })).await;
+    assert_eq!(other.status, 422, "{}", other.body);
+    let anew = program.send("POST", "/tokens", &["Idempotency-Key: k2"], &make).await;
+    assert_eq!(anew.status, 422, "a second token of that name: {}", anew.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_somebody_else_changed_is_refused() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["accounts"]).await;
+    let path = "/accounts/ana@example.org";
+    let tag = program.get(path).await.field("etag").to_owned();
+    let known = site.request("GET", &format!("/api/v1{path}"), &[&program.bearer, &format!("If-None-Match: {tag}")], b"").await;
+    assert_eq!((known.status, known.body.as_str()), (304, ""));
+    let set = json!({ "fields": { "organisation": "Conatel" } });
+    assert_eq!(program.send("PATCH", path, &[&format!("If-Match: {tag}")], &set).await.status, 200);
+    let set = json!({ "fields": { "organisation": "Other" } });
+    let late = program.send("PATCH", path, &[&format!("If-Match: {tag}")], &set).await;
+    assert_eq!((late.status, late.field("content-type")), (412, "application/problem+json"));
+    assert!(program.get(path).await.body.contains("Conatel"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_answered_as_a_problem_and_changes_nothing() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["all"]).await;
+    for (method, path, sent, status) in [
+        ("GET", "/groups/NOSUCH", Value::Null, 404),
+        ("GET", "/groups/%2e%2e", Value::Null, 422),
+        ("GET", "/nothing", Value::Null, 404),
+        ("DELETE", "/groups", Value::Null, 405),
+        ("GET", "/groups?limit=0", Value::Null, 422),
+        ("GET", "/groups?cursor=%2b", Value::Null, 422),
+        ("GET", "/explain", Value::Null, 422),
+        ("POST", "/groups", json!({ "toml": "[[group]]\ncode = 1" }), 422),
+        ("POST", "/groups", json!([]), 400),
+        ("POST", "/groups/SG12RG-AMR/members", json!({ "addresses": ["ana@example.org"], "roles": "x" }), 422),
+        ("POST", "/tokens", json!({ "name": "x", "scope": ["everything"] }), 422),
+        ("POST", "/holds/0000000000000000/release", json!({}), 404),
+    ] {
+        let page = match method {
+            "GET" => program.get(path).await,
+            _ => program.send(method, path, &[], &sent).await,
+        };
+        assert_eq!(page.status, status, "{method} {path}: {}", page.body);
+        assert_eq!(page.field("content-type"), "application/problem+json", "{method} {path}");
+        let problem = body(&page);
+        assert_eq!(problem["status"], status);
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+    }
+    let deep = format!("{{\"toml\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let page = site.request("POST", "/api/v1/groups", &[&program.bearer, "Content-Type: application/json"], deep.as_bytes()).await;
+    assert_eq!(page.status, 400, "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_be_the_body_itself() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["accounts"]).await;
+    let fields = [program.bearer.as_str(), "Content-Type: text/csv"];
+    let csv = b"email,kind\nbea@example.org,guest\n";
+    let page = site.request("POST", "/api/v1/accounts/import?dry_run=true", &fields, csv).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(program.get("/accounts/bea@example.org").await.status, 404);
+    let page = site.request("POST", "/api/v1/accounts/import", &fields, csv).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(program.get("/accounts/bea@example.org").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_trail_names_the_token() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["accounts"]).await;
+    assert_eq!(program.send("POST", "/accounts/ana@example.org/suspend", &[], &json!({ "reason": "moved" })).await.status, 200);
+    let trail = site.services.store.audit(None, 10).await.unwrap();
+    assert!(trail.iter().any(|entry| entry.actor == "token program accounts"), "{trail:?}");
+}
