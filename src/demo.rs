@@ -20,6 +20,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 const GROUPS: &str = include_str!("../config/demo/groups.toml");
 const ACCOUNTS: &str = include_str!("../config/demo/accounts.csv");
 
+const MEETING: &str = include_str!("../config/demo/meeting.toml");
+
 const LIST: &str = "sg12rg-amr@lists.example.org";
 
 /// Tells the story; `once` ends with it, otherwise the pages stay up until Ctrl-C.
@@ -101,14 +103,57 @@ impl Story {
         let stranger = message("Zoe Example <zoe@example.edu>", LIST, "Hello", "demo-2@example.edu", "Hello\r\n");
         match self.mail("zoe@example.edu", &[LIST], &stranger).await {
             Ok(()) => bail!("the stranger's message was taken"),
-            Err(error) => println!("zoe@example.edu → {LIST}\n  {error:#}\n"),
+            // The error of the client says the answer twice, as its text and as its cause.
+            Err(error) => println!("zoe@example.edu → {LIST}\n  {error}\n"),
         }
 
         chapter("4. Why did somebody not get it?");
         for address in ["caro@example.net", "zoe@example.edu"] {
             self.command(&["explain", id, address], &[]).await?;
         }
+
+        chapter("5. A meeting: announced in each reader's language with its calendar object, reminders planned");
+        self.command(&["meeting", "apply", "meeting.toml"], &[("meeting.toml", &meeting(chrono::Utc::now().date_naive()))]).await?;
+        self.command(&["meeting", "plan", "sg12rg-amr-demo"], &[]).await?;
+        self.received("SG12RG-AMR", "BEGIN:VCALENDAR").await
+    }
+
+    /// Waits for the copies that hold `mark` and prints who got which subject.
+    async fn received(&self, code: &str, mark: &str) -> Result<()> {
+        let mut bell = self.running.services.store.bell();
+        for _ in 0..600 {
+            if !self.copies(mark)?.is_empty() {
+                break;
+            }
+            tokio::time::timeout(Duration::from_millis(50), bell.changed()).await.ok();
+        }
+        self.settled().await?;
+        let copies = self.copies(mark)?;
+        if copies.is_empty() {
+            bail!("no copy with {mark} went out within 30 s");
+        }
+        println!("What each subscriber of {code} got:");
+        for (to, subject) in copies {
+            println!("  {to}: {subject}");
+        }
+        println!();
         Ok(())
+    }
+
+    /// Receiver and subject of the copies that hold `mark`, by receiver.
+    fn copies(&self, mark: &str) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.outbox)? {
+            let bytes = std::fs::read(entry?.path())?;
+            let text = String::from_utf8_lossy(&bytes);
+            let Some(message) = mail_parser::MessageParser::default().parse(&bytes[..]) else { continue };
+            if text.contains(mark) {
+                let to = text.lines().find_map(|line| line.strip_prefix("Delivered-To: ")).unwrap_or_default().trim().to_owned();
+                found.push((to, message.subject().unwrap_or_default().to_owned()));
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Runs a command of the command line and shows it with its answer.
@@ -150,13 +195,13 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until nobody is open in the ledger.
+    /// Waits until every post is planned and nobody is open in the ledger.
     async fn settled(&self) -> Result<()> {
-        let mut bell = self.running.services.store.bell();
+        let store = &self.running.services.store;
+        let mut bell = store.bell();
         for _ in 0..600 {
-            let counts = self.running.services.store.total_counts().await?;
-            let waiting = self.running.services.store.open_posts(1).await?;
-            if counts.open() == 0 && waiting.is_empty() {
+            let unplanned = store.next_plan_time().await?.is_some();
+            if !unplanned && store.total_counts().await?.open() == 0 && store.open_posts(1).await?.is_empty() {
                 return Ok(());
             }
             tokio::time::timeout(Duration::from_millis(50), bell.changed()).await.ok();
@@ -181,6 +226,12 @@ impl Story {
         }
         bail!("no copy of {id} in {}", self.outbox.display())
     }
+}
+
+/// The sample meeting, two months ahead.
+fn meeting(today: chrono::NaiveDate) -> String {
+    let start = today + chrono::TimeDelta::days(63);
+    MEETING.replace("START", &format!("{start}T09:30:00")).replace("END", &format!("{}T17:30:00", start + chrono::TimeDelta::days(1)))
 }
 
 fn chapter(title: &str) {

@@ -68,7 +68,7 @@ fn listed(report: &QueueReport) -> Report {
     if report.paused {
         text.push_str("Sending is paused: `enlace queue resume` goes on\n");
     }
-    let mut table = Table::new(["id", "groups", "planned", "deferred", "received", "subject"]);
+    let mut table = Table::new(["id", "groups", "planned", "deferred", "received", "goes out", "subject"]);
     for post in &report.posts {
         table.row([
             post.id.clone(),
@@ -76,6 +76,7 @@ fn listed(report: &QueueReport) -> Report {
             post.counts.planned.to_string(),
             post.counts.deferred.to_string(),
             post.received_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
+            post.goes_out.map_or_else(|| "now".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string()),
             post.subject.clone(),
         ]);
     }

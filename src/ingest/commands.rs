@@ -161,17 +161,17 @@ impl Incoming {
         let word = |key: &str, about: &[String]| fill(services.texts.word(person.language, key), about);
         let mut refused = None;
         let text = match command {
-            Command::Help => word("command-help", &[format!("{}/groups/{}", services.site.base_url, group.code)]),
+            Command::Help => word("command.help", &[group.sub_address("request", &services.site.domain)]),
             Command::Which => self.which(person).await?,
             Command::Calendar(anew) => word("command-calendar", &[meeting::feed_link(services, &person.account, *anew).await?]),
             Command::Why(message_id) => self.why(person, message_id).await?,
             Command::Confirm(token) => match self.confirm_in_passing(token).await? {
                 Some(outcome) => self.outcome_text(group, person, &outcome),
-                None => word("command-token", &[]),
+                None => word("command.token", &[]),
             },
-            Command::Unknown(line, Problem::Word(None)) => word("command-unknown", &[shown(line)]),
-            Command::Unknown(line, Problem::Word(Some(near))) => word("command-near", &[shown(line), (*near).to_owned()]),
-            Command::Unknown(line, Problem::Arguments(expected)) => word("command-arguments", &[shown(line), (*expected).to_owned()]),
+            Command::Unknown(line, Problem::Word(None)) => word("command.unknown", &[shown(line)]),
+            Command::Unknown(line, Problem::Word(Some(near))) => word("command.near", &[shown(line), (*near).to_owned()]),
+            Command::Unknown(line, Problem::Arguments(expected)) => word("command.arguments", &[shown(line), (*expected).to_owned()]),
             _ => match wish(command) {
                 Some(wish) => {
                     let outcome = subscribe::own(services, &Actor::from(person.address), group, person.address, wish).await?;
@@ -181,7 +181,7 @@ impl Incoming {
                     };
                     self.outcome_text(group, person, &outcome)
                 }
-                None => word("command-unknown", &[words(command)]),
+                None => word("command.unknown", &[words(command)]),
             },
         };
         Ok(Done { command: words(command), text, refused })
@@ -191,7 +191,7 @@ impl Incoming {
         let texts = &self.services.texts;
         match outcome {
             Outcome::Subscribed(_) | Outcome::AlreadySubscribed | Outcome::Unsubscribed(_) | Outcome::Changed(_) | Outcome::Unchanged => {
-                fill(texts.word(person.language, &format!("outcome-{}", outcome.key())), &[group.code.to_string()])
+                fill(texts.word(person.language, &format!("outcome.{}", outcome.key())), &[group.code.to_string()])
             }
             Outcome::AwaitsApproval(reason) | Outcome::NotSubscribed(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) => {
                 texts.reason(person.language, reason)
@@ -218,7 +218,7 @@ impl Incoming {
             let languages: Vec<&str> = subscription.languages.iter().map(Language::as_str).collect();
             let state = match subscription.state.reason() {
                 Some(reason) => texts.reason(person.language, reason),
-                None => texts.word(person.language, "state-active").to_owned(),
+                None => texts.word(person.language, "state.active").to_owned(),
             };
             lines.push(format!(
                 "{} ({}): {state}; {}; {}; {}",
@@ -229,7 +229,7 @@ impl Incoming {
                 if languages.is_empty() { "-".to_owned() } else { languages.join(", ") },
             ));
         }
-        Ok(if lines.is_empty() { texts.word(person.language, "command-which-none").to_owned() } else { lines.join("\n") })
+        Ok(if lines.is_empty() { texts.word(person.language, "command.which-none").to_owned() } else { lines.join("\n") })
     }
 
     /// For oneself only: the address asked for is always the sender's.
@@ -245,14 +245,16 @@ impl Incoming {
                             .attempts
                             .last()
                             .map(|attempt| format!(" ({}: {})", attempt.at.format("%Y-%m-%d %H:%M UTC"), attempt.reply));
-                        let key = format!("state-{}", recipient.state);
+                        let key = format!("ledger.{}", recipient.state);
                         let state = texts.word(person.language, &key);
-                        format!("{} {}: {state}: {}{}", recipient.group, recipient.address, recipient.reason, last.unwrap_or_default())
+                        let reason = recipient.cause.as_ref().map(|reason| texts.reason(person.language, reason));
+                        let reason = reason.as_ref().unwrap_or(&recipient.reason);
+                        format!("{} {}: {state}: {reason}{}", recipient.group, recipient.address, last.unwrap_or_default())
                     })
                     .collect();
                 Ok(lines.join("\n"))
             }
-            Err(Failure::NotFound(_)) => Ok(fill(texts.word(person.language, "command-why-none"), &[shown(message_id)])),
+            Err(Failure::NotFound(_)) => Ok(fill(texts.word(person.language, "command.why-none"), &[shown(message_id)])),
             Err(other) => Err(other.into()),
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use minijinja::context;
 
 use super::*;
+use crate::domain::ledger::RecipientState;
 use crate::domain::reason::Rule;
 
 const SIX: [&str; 6] = ["ar", "en", "es", "fr", "ru", "zh"];
@@ -71,6 +72,19 @@ fn every_language_has_every_word_and_every_reason() {
             let said = Reason::new(*rule, marks).text();
             let in_rule: Vec<_> = (0..9).filter(|n| said.contains(&format!("<{n}>"))).collect();
             assert_eq!(places(text), in_rule, "{language}: reason.{}", rule.key());
+        }
+    }
+}
+
+#[test]
+fn what_commands_by_mail_answer_with_are_words_and_not_keys() {
+    let texts = texts();
+    let commands = ["help", "token", "unknown", "near", "arguments", "which-none", "why-none"].map(|word| format!("command.{word}"));
+    let outcomes = ["subscribed", "already-subscribed", "unsubscribed", "changed", "unchanged"].map(|word| format!("outcome.{word}"));
+    let states = RecipientState::ALL.iter().map(|state| format!("ledger.{}", state.as_str()));
+    for key in commands.into_iter().chain(outcomes).chain(states) {
+        for language in texts.languages() {
+            assert_ne!(texts.word(language, &key), key, "{language}");
         }
     }
 }

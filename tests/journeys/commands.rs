@@ -19,7 +19,7 @@ fn answers(daemon: &Daemon, to: &str) -> Vec<String> {
 fn mail_text(copy: &[u8]) -> String {
     let parsed = mail_parser::MessageParser::default().parse(copy).expect("a mail");
     let header = String::from_utf8_lossy(&copy[..copy.windows(4).position(|w| w == b"\r\n\r\n").unwrap()]).into_owned();
-    format!("{header}\n\n{}\n{}", parsed.subject().unwrap_or_default(), parsed.body_text(0).unwrap_or_default())
+    format!("{header}\n\n{}\n{}", parsed.subject().unwrap_or_default(), parsed.body_text(0).unwrap_or_default().replace("\r\n", "\n"))
 }
 
 #[test]
@@ -51,6 +51,12 @@ fn subscribe_set_which_and_unsubscribe_by_mail() {
             && ana["delivery"].as_str().is_some_and(|d| d.starts_with("none")))
         .then_some(())
     });
+    let answer = wait_for("the answer to c2", || {
+        answers(&daemon, "ana@example.org").into_iter().find(|answer| answer.contains("In-Reply-To: <c2@example.org>"))
+    });
+    assert!(answer.contains("> set language en,es\nSe han cambiado sus preferencias en SG12RG-AMR."), "{answer}");
+    assert!(answer.contains("> which\nSG12RG-AMR (Grupo Regional de la CE 12 del UIT-T para las Américas): activ"), "{answer}");
+    assert!(!answer.contains("nonsense"), "what follows `end` is not read: {answer}");
 
     let to = "sg12rg-amr-leave@lists.example.org";
     let mail = proved("ana@example.org", to, "", "c3@example.org", "");
@@ -100,6 +106,45 @@ fn the_gate_answers_a_stranger_in_the_session_and_sends_nothing() {
     }
     let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
     assert!(members.as_array().unwrap().is_empty(), "{members}");
+}
+
+#[test]
+fn a_command_may_stand_in_the_subject_and_why_tells_of_oneself_only() {
+    let daemon = Daemon::start(&Setup::default());
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org", "ben@example.org"]);
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "ben@example.org", "--streams", "announce"]);
+    let list = "sg12rg-amr@lists.example.org";
+    let post = proved("ana@example.org", list, "x", "asked@example.org", "x");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[list], &post)[0].code, 250);
+    wait_for("the plan", || (daemon.json(&["queue", "list"])["sent"] == 1).then_some(()));
+    let ask = |who: &str, subject: &str, id: &str, text: &str| {
+        let mail = proved(who, REQUEST, subject, id, text);
+        assert_eq!(lmtp(daemon.address("lmtp"), who, &[REQUEST], &mail)[0].code, 250);
+        let reply = format!("In-Reply-To: <{id}>");
+        wait_for("the answer", || answers(&daemon, who).into_iter().find(|answer| answer.contains(&reply)))
+    };
+    let answer = ask("ana@example.org", "why <asked@example.org>", "w1@example.org", "");
+    assert!(answer.contains("SG12RG-AMR ana@example.org: entregado al servidor de correo"), "{answer}");
+    assert!(!answer.contains("ben@example.org"), "nobody learns about others: {answer}");
+    let answer = ask("ben@example.org", "", "w2@example.org", "why asked@example.org\r\nwhy unknown@example.org\r\nset colour red");
+    assert!(answer.contains("not sent: ben@example.org has switched off discuss in SG12RG-AMR"), "{answer}");
+    assert!(answer.contains("No message with the Message-ID unknown@example.org was accepted here."), "{answer}");
+    assert!(answer.contains("> set colour red\nNot understood: set colour red. It is written so: "), "{answer}");
+    let answer = ask("ben@example.org", "which", "w3@example.org", "-- \r\nBen");
+    assert!(answer.contains("SG12RG-AMR (ITU-T SG12 Regional Group for the Americas): active; each; announce;"), "{answer}");
+}
+
+#[test]
+fn forty_commands_of_one_sender_get_ten_answers_a_day() {
+    let daemon = Daemon::start(&Setup::default());
+    for n in 0..40 {
+        let to = ["sg12rg-amr-request@lists.example.org", "sg12-request@lists.example.org", "tsag-request@lists.example.org"][n % 3];
+        let mail = proved("ana@example.org", to, "help", &format!("h{n}@example.org"), "");
+        lmtp(daemon.address("lmtp"), "ana@example.org", &[to], &mail);
+    }
+    wait_for("the answers", || (answers(&daemon, "ana@example.org").len() == 10).then_some(()));
+    let queue = daemon.json(&["queue", "list"]);
+    assert_eq!((queue["planned"].as_u64(), queue["sent"].as_u64()), (Some(0), Some(10)), "{queue}");
 }
 
 #[test]

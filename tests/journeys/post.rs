@@ -117,13 +117,39 @@ fn an_unproved_post_is_held_and_its_owner_is_asked_once() {
 
 #[test]
 fn a_message_injected_twice_is_one_post() {
-    let daemon = with_members(&Setup::default());
+    let mut daemon = with_members(&Setup::default());
     let message = proved("ben@example.org", LIST, "Twice", "twice@example.org", "once");
     for _ in 0..3 {
         assert_eq!(lmtp(daemon.address("lmtp"), "ben@example.org", &[LIST], &message)[0].code, 250);
     }
     wait_for("three copies", || (sent(&daemon, "twice@example.org") == 3).then_some(()));
     assert_eq!(daemon.outbox().len(), 3);
+    // The answer got lost, and the mail server tries again after Enlace died and came back.
+    daemon.kill();
+    daemon.run();
+    let again = lmtp(daemon.address("lmtp"), "ben@example.org", &[LIST], &message);
+    assert_eq!(again[0].code, 250, "{again:?}");
+    let other = proved("ben@example.org", LIST, "Other", "other@example.org", "twice");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ben@example.org", &[LIST], &other)[0].code, 250);
+    wait_for("the next post", || (sent(&daemon, "other@example.org") == 3).then_some(()));
+    assert_eq!(daemon.outbox().len(), 6);
+}
+
+#[test]
+fn mail_to_the_owner_reaches_the_managers_and_else_the_secretariat() {
+    let daemon = with_members(&Setup::default());
+    let owner = "sg12rg-amr-owner@lists.example.org";
+    let question = unproved("nobody@example.net", owner, "How do I join?", "own1@example.net", "Hello");
+    assert_eq!(lmtp(daemon.address("lmtp"), "nobody@example.net", &[owner], &question)[0].code, 250);
+    wait_for("the secretariat's copy", || (sent(&daemon, "own1@example.net") == 1).then_some(()));
+    assert_eq!(daemon.json(&["explain", "own1@example.net"])["recipients"][0]["address"], "tsbsg12@itu.example");
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "caro@example.org", "--role", "manager"]);
+    let question = unproved("nobody@example.net", owner, "How do I join?", "own2@example.net", "Hello");
+    assert_eq!(lmtp(daemon.address("lmtp"), "nobody@example.net", &[owner], &question)[0].code, 250);
+    wait_for("the manager's copy", || (sent(&daemon, "own2@example.net") == 1).then_some(()));
+    assert_eq!(daemon.json(&["explain", "own2@example.net"])["recipients"][0]["address"], "caro@example.org");
+    let header = text(daemon.outbox().last().unwrap());
+    assert!(!header.contains("List-Unsubscribe"), "mail to the owner is no list mail: {header}");
 }
 
 #[test]

@@ -30,13 +30,15 @@ pub struct Setup {
     pub more: String,
     /// Further arguments of `serve`.
     pub arguments: Vec<String>,
+    /// Data folder; `None`: `var` in its own folder.
+    pub data_dir: Option<PathBuf>,
     /// Groups file; `None` for the one with SG12, SG12RG-AMR, SG12RG-AFR and TSAG.
     pub groups: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { relay: "transport = \"directory\"".into(), more: String::new(), arguments: Vec::new(), groups: None }
+        Self { relay: "transport = \"directory\"".into(), more: String::new(), arguments: Vec::new(), data_dir: None, groups: None }
     }
 }
 
@@ -124,7 +126,7 @@ verify = "headers"
 
 {more}
 "#,
-            data = dir.path().join("var").display(),
+            data = setup.data_dir.clone().unwrap_or_else(|| dir.path().join("var")).display(),
             relay = setup.relay,
             more = setup.more,
         );
