@@ -12,12 +12,7 @@ use chrono::Utc;
 use enlace::clock::Clock;
 use enlace::config::Config;
 use enlace::delivery::{Delivery, Parts, Settings};
-use enlace::domain::account::{Account, AccountKind, Category, Standing};
-use enlace::domain::group::{
-    Group, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy, ParticipationPolicy, SubscriptionPolicy,
-};
 use enlace::domain::id::{AccountId, PostId};
-use enlace::domain::language::{Language, Localized};
 use enlace::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
 use enlace::domain::subscription::{Provenance, Subscription};
 use enlace::mail::compose::Service;
@@ -27,53 +22,8 @@ use enlace::store::sled::SledOptions;
 use enlace::store::{BodySource, StoreOptions};
 use enlace::text::Texts;
 
-fn group(code: &str, personal: bool) -> Group {
-    Group {
-        code: code.parse().unwrap(),
-        kind: GroupKind::Study,
-        parent: None,
-        region: None,
-        list: code.to_ascii_lowercase(),
-        languages: vec![Language::ENGLISH],
-        name: Localized::default(),
-        timezone: chrono_tz::Tz::UTC,
-        subscription: SubscriptionPolicy::Open,
-        guests: GuestPolicy::Open,
-        participation: ParticipationPolicy::Standard,
-        nonmember: NonmemberPolicy::Reject,
-        guest_liaison: GuestLiaison::Full,
-        missing_edition: MissingEdition::Send,
-        secretariat: Vec::new(),
-        contact: None,
-        supporting_members: Vec::new(),
-        grace: Duration::ZERO,
-        personal,
-        footer: None,
-        archive: enlace::domain::group::ArchiveAccess::Members,
-        archive_keep: std::time::Duration::ZERO,
-        aliases: Vec::new(),
-        retired: false,
-    }
-}
-
-fn account(number: u64) -> Account {
-    Account {
-        id: AccountId(number),
-        addresses: vec![format!("reader{number:07}@d{:03}.example.org", number % 500).parse().unwrap()],
-        name: String::new(),
-        kind: AccountKind::Ties,
-        category: Category::MemberState,
-        organisation: String::new(),
-        operating_agency: false,
-        country: Some(*b"CH"),
-        study_groups: Vec::new(),
-        languages: Vec::new(),
-        expires: None,
-        roles: Vec::new(),
-        standing: Standing::Active,
-        source: "import".into(),
-    }
-}
+mod samples;
+use samples::{account, group};
 
 fn peak_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod clock;
 pub mod config;
 pub mod mail;
+pub mod measure;
 pub mod text;
 // Floor 3: edges. Disk, sockets, directories.
 pub mod directory;

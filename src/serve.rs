@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{self, Backend, Config, Transport};
 use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
+use crate::measure;
 use crate::schedule::jobs::Jobs;
 use crate::schedule::{archive, digests, liaisons, notices, outlook, tidy};
 use crate::service::{Services, keyring, password};
@@ -28,6 +30,9 @@ use crate::store::sled::SledOptions;
 use crate::store::{self, Store, StoreOptions};
 use crate::text::Texts;
 use crate::web::Site;
+
+/// How often memory is looked at and the buffers of the histograms are emptied.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// What a command of one process and the daemon have in common: an open store with the services over it.
 pub struct Opened {
@@ -87,6 +92,8 @@ pub struct Running {
 /// When a part cannot start: names it and the remedy.
 pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let Opened { store, services } = open(Arc::clone(&config), clock).await?;
+    #[allow(clippy::cast_precision_loss)] // Seconds since 1970.
+    measure::install(chrono::Utc::now().timestamp() as f64);
     let intake = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut listeners = Vec::new();
@@ -118,6 +125,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
         let (receiver, stop) = (Arc::clone(&receiver), intake.clone());
         tasks.spawn(async move { listener.serve(receiver, stop).await });
     }
+    tasks.spawn(keep_measures(intake.clone()));
     tasks.spawn(notices::run(Arc::clone(&services), intake.clone()));
     tasks.spawn(archive::run(Arc::clone(&services), intake.clone()));
     if config.store.backend == Backend::Postgres {
@@ -157,6 +165,27 @@ async fn keys_of_other_nodes(services: Arc<Services>, stop: CancellationToken) {
             tracing::warn!(%error, "The keys of the tokens could not be read again");
         }
     }
+}
+
+/// Empties the buffers of the histograms and looks at the memory, whether anybody asks for `/metrics` or not.
+async fn keep_measures(stop: CancellationToken) {
+    loop {
+        measure::upkeep();
+        if let Some(octets) = resident_octets() {
+            measure::resident_memory(octets);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(MEASURE_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Resident memory of this process, where the system tells it in `/proc`.
+fn resident_octets() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes: u64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().split(' ').next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 impl Running {

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("text", 2),
     ("config", 2),
     ("clock", 2),
+    ("measure", 2),
     ("store", 3),
     ("search", 3),
     ("smtp", 3),

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::floor::Floor;
 use super::lanes::{Open, Work};
 use crate::domain::ledger::{Outcome, RecipientState, RelayAnswer, after, retry_wait};
+use crate::measure::{Stage, Timer};
 use crate::store::{Claim, DueBatch, StoreError};
 
 /// Pause between two attempts to write what the store would not take.
@@ -143,6 +144,7 @@ impl ActiveBatch {
                 (std::mem::take(&mut notes.waiting), std::mem::take(&mut notes.tellers), settle)
             };
             let mut failures = 0_u32;
+            let timer = Timer::of(Stage::Outcome);
             loop {
                 let store = &floor.services.store;
                 let written = if settle {
@@ -161,6 +163,7 @@ impl ActiveBatch {
                     }
                 }
             }
+            timer.done();
             if failures > 0 {
                 floor.store_recovered();
             }

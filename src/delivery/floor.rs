@@ -19,6 +19,7 @@ use super::lost::Lost;
 use super::{Parts, Settings};
 use crate::domain::ledger::{Outcome, RecipientState, RelayAnswer};
 use crate::mail::token::Keys;
+use crate::measure;
 use crate::service::Services;
 use crate::smtp::relay::{Relay, RelayError};
 use crate::store::BatchKey;
@@ -203,6 +204,7 @@ impl Floor {
         let nobody = open.is_empty();
         let mut board = self.board();
         board.active.insert(batch.claim.key, Arc::clone(batch));
+        measure::batches_claimed(board.active.len());
         board.lanes.add(batch.work(open));
         drop(board);
         if nobody {
@@ -229,12 +231,23 @@ impl Floor {
     pub fn batch_done(&self, key: BatchKey) {
         let mut board = self.board();
         board.active.remove(&key);
+        measure::batches_claimed(board.active.len());
         let last = !board.active.keys().any(|other| other.post == key.post);
         drop(board);
         if last {
             self.copies.forget(key.post);
         }
         self.freed.notify_one();
+    }
+
+    /// A session with the relay is being opened.
+    pub fn session_begun(&self) {
+        measure::relay_sessions(self.sessions.fetch_add(1, Ordering::SeqCst) + 1);
+    }
+
+    /// A session with the relay has ended, or did not come to be.
+    pub fn session_ended(&self) {
+        measure::relay_sessions(self.sessions.fetch_sub(1, Ordering::SeqCst).saturating_sub(1));
     }
 
     /// The claimed batches.
@@ -262,6 +275,7 @@ impl Floor {
     pub fn relay_is_there(&self) -> bool {
         let was_away = self.board().away.take().is_some();
         if was_away {
+            measure::relay_away(false);
             tracing::info!(relay = self.relay.name(), "the relay is back");
             self.work.notify_one();
             self.freed.notify_one();
@@ -272,6 +286,7 @@ impl Floor {
     /// No session could be opened: nobody tries for a while, and all claimed recipients are deferred with the reason.
     pub fn relay_is_away(self: &Arc<Self>, error: &RelayError) {
         let cause = error.to_string();
+        measure::relay_away(true);
         let mut board = self.board();
         // Sessions that were on their way when the first one failed tell nothing new.
         if board.away.as_ref().is_none_or(|away| away.probing) {

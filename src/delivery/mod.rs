@@ -31,6 +31,7 @@ use crate::domain::id::PostId;
 use crate::domain::post::{Audience, Post};
 use crate::mail::compose::Service;
 use crate::mail::token::Keys;
+use crate::measure::{self, Stage, Timer};
 use crate::service::Services;
 use crate::smtp::relay::Relay;
 
@@ -189,7 +190,13 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
 
 async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) {
     let codes = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    match planner::plan(&floor.services, timezone, post).await {
+    let timer = Timer::of(Stage::Plan);
+    let planned = planner::plan(&floor.services, timezone, post).await;
+    if let Ok(considered) = &planned {
+        timer.done();
+        measure::planned(*considered);
+    }
+    match planned {
         Ok(considered) => tracing::info!(post.id = %post.id, considered, "Planned post {} for {codes}", post.id),
         Err(error) => tracing::error!(post.id = %post.id, %error, "could not plan post {} for {codes}; it is tried again", post.id),
     }

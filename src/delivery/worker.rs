@@ -17,6 +17,7 @@ use super::floor::{Floor, Next};
 use super::lanes::{Open, Turn};
 use crate::domain::ledger::RelayAnswer;
 use crate::mail::compose::Recipient;
+use crate::measure::{self, Stage, Timer};
 use crate::smtp::relay::{RelayError, RelaySession, Transaction};
 use crate::store::Claim;
 
@@ -58,18 +59,18 @@ impl Worker {
     async fn hang_up(&mut self) {
         self.carried = 0;
         if let Some(mut session) = self.session.take() {
-            self.floor.sessions.fetch_sub(1, Ordering::SeqCst);
+            self.floor.session_ended();
             session.close().await;
         }
     }
 
     async fn connect(&mut self) -> Result<(), RelayError> {
         self.hang_up().await;
-        self.floor.sessions.fetch_add(1, Ordering::SeqCst);
+        self.floor.session_begun();
         match self.floor.relay.open().await {
             Ok(session) => self.session = Some(session),
             Err(error) => {
-                self.floor.sessions.fetch_sub(1, Ordering::SeqCst);
+                self.floor.session_ended();
                 return Err(error);
             }
         }
@@ -114,7 +115,11 @@ impl Worker {
         };
         let taken = answers.iter().filter(|answer| matches!(answer, RelayAnswer::Taken(_))).count();
         self.floor.taken.fetch_add(taken as u64, Ordering::Relaxed);
-        let outcomes = turn.recipients.iter().zip(&answers).map(|(open, answer)| self.floor.outcome(batch, open.index, answer)).collect();
+        let outcomes: Vec<_> =
+            turn.recipients.iter().zip(&answers).map(|(open, answer)| self.floor.outcome(batch, open.index, answer)).collect();
+        for outcome in &outcomes {
+            measure::outcome(outcome.state.as_str());
+        }
         // A transaction that came to no final dot did not wait for the one before.
         self.noted.wait().await;
         self.noted = batch.note(&self.floor, outcomes);
@@ -131,7 +136,9 @@ impl Worker {
             }
             let Some(session) = &mut self.session else { continue };
             let noted = &mut self.noted;
+            let timer = Timer::of(Stage::Relay);
             let answers = session.send(transaction, Box::pin(noted.wait())).await;
+            timer.done();
             let stale = self.carried > 0 && !session.is_open() && answers.iter().all(|answer| matches!(answer, RelayAnswer::LostBefore(_)));
             self.carried += 1;
             if !stale {

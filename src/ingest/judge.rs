@@ -14,6 +14,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Role;
 use crate::mail::message::HOPS;
 use crate::mail::token::Purpose;
+use crate::measure::{Stage, Timer};
 use crate::service::moderate;
 use crate::service::post::{self, NewPost};
 use crate::service::robot::{self, Allowance, RobotMail};
@@ -54,6 +55,7 @@ impl Incoming {
         if addressed.is_empty() {
             return answers;
         }
+        let timer = Timer::of(Stage::Judge);
         let mut passed: Vec<Passed<'_>> = Vec::new();
         for (index, group, address) in addressed {
             let proof = match address {
@@ -83,6 +85,7 @@ impl Incoming {
             };
             passed.push(Passed { index: *index, group, address: *address, state, proof });
         }
+        timer.done();
         if !passed.is_empty() {
             match self.body().await {
                 Ok(body) => answers.extend(self.keep(passed, &body).await),

@@ -24,6 +24,7 @@ use crate::domain::group::Group;
 use crate::domain::post::Arrival;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::{self, Message};
+use crate::measure::{self, Stage, Timer};
 use crate::service::{Failure, Services};
 use crate::smtp::proof::own::Found;
 use crate::smtp::{Answer, Content, Login, Receiver, SessionInfo, Transaction};
@@ -173,8 +174,14 @@ impl Receiver for Ingest {
             trace: session.trace.clone(),
             ..Arrival::default()
         };
+        let (timer, protocol) = (Timer::of(Stage::Accept), session.protocol);
         let incoming = Incoming { services: Arc::clone(&self.services), transaction, message, arrival, found: OnceCell::new() };
-        incoming.handle().await
+        let answers = incoming.handle().await;
+        timer.done();
+        for answer in &answers {
+            measure::answered(protocol, answer.code);
+        }
+        answers
     }
 
     async fn authenticate(&self, session: &SessionInfo, user: &str, password: &str) -> Login {

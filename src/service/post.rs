@@ -9,6 +9,7 @@ use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, PostState};
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
+use crate::measure::{Stage, Timer};
 use crate::store::{Kept, StoreError};
 
 /// A message that the gate judged, on its way to the disk.
@@ -63,7 +64,10 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
         arrival: new.arrival,
         origin: String::new(),
     };
-    Ok((id, services.store.keep_post(post, keys).await?))
+    let timer = Timer::of(Stage::Commit);
+    let kept = services.store.keep_post(post, keys).await?;
+    timer.done();
+    Ok((id, kept))
 }
 
 /// A Message-ID is known per list, never by itself: the same message to two lists is two posts.

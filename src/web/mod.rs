@@ -31,8 +31,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::language::Language;
-use crate::service::Services;
+use crate::measure::{self, Present};
 use crate::service::command::Commands;
+use crate::service::{Services, queue};
 use attempts::Attempts;
 use connections::{Bounded, Peer};
 use pages::{PageError, Pages, Place};
@@ -164,6 +165,19 @@ async fn ready(State(site): State<Site>) -> Response {
                 .into_response()
         }
     }
+}
+
+/// For Prometheus. Numbers only: no address, group or Message-ID stands in it.
+async fn metrics(State(site): State<Site>) -> Response {
+    let (store, unknown) = (&site.services.store, (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n"));
+    let Ok(counts) = store.total_counts().await else { return unknown.into_response() };
+    let present = Present {
+        recipients: [counts.planned, counts.sent, counts.deferred, counts.failed, counts.bounced, counts.suppressed],
+        paused: queue::is_paused(&site.services).await.unwrap_or_default(),
+        healthy: store.health().await.is_ok(),
+    };
+    let text = measure::render(&present).unwrap_or_default();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 async fn style(State(site): State<Site>) -> Response {

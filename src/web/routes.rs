@@ -77,6 +77,7 @@ fn open() -> Vec<Route> {
         act("/sign-in/{token}", SameSite, page::sign_in::enter),
         show("/healthz", Anyone, || async { "ok\n" }),
         show("/readyz", Anyone, super::ready),
+        show("/metrics", Anyone, super::metrics),
         show("/static/enlace.css", Anyone, super::style),
     ]
 }

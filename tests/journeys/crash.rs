@@ -2,6 +2,8 @@
 
 #[path = "disk.rs"]
 mod disk;
+#[path = "metrics.rs"]
+mod metrics;
 #[path = "shutdown.rs"]
 mod shutdown;
 

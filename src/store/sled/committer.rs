@@ -17,6 +17,7 @@ use super::log::{Entry, Log};
 use super::rows::{Changes, Reader, Rows};
 use super::writer::Writer;
 use super::{Shared, keys, lock};
+use crate::measure;
 use crate::store::{BatchKey, Result, StoreError, record};
 
 /// Tells a caller whether the group it was in is on disk.
@@ -195,6 +196,7 @@ impl Committer {
     /// Runs the verbs and makes their changes durable together.
     fn commit(&mut self, verbs: Vec<Verb>) {
         let shared = self.shared.clone();
+        let (began, count) = (Instant::now(), verbs.len());
         let mut answers = Vec::with_capacity(verbs.len());
         let mut ring = false;
         let result = shared.with_database(|database| {
@@ -231,6 +233,7 @@ impl Committer {
                     // The log has it: the callers are told so, and the database is opened anew.
                     self.fail(e);
                 }
+                measure::committed(count, began.elapsed());
                 if ring {
                     shared.bell.ring();
                 }

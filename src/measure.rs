@@ -1,0 +1,253 @@
+//! What the service counts and times of itself, for `/metrics` (Prometheus text format).
+//!
+//! One recorder a process, put up by [`install`]; before that everything here does nothing and costs nothing. The names of
+//! all metrics stand in this file and nowhere else; `deploy/prometheus` and the dashboard use them, and a test holds that
+//! each exists. No label holds an address, a group or a Message-ID: cardinality is bounded and nobody is shown.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Upper bounds of the times, in seconds.
+const SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Upper bounds of the size of a group commit.
+const VERBS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1000.0];
+/// States of recipients, as in the ledger.
+const STATES: [&str; 6] = ["planned", "sent", "deferred", "failed", "bounced", "suppressed"];
+
+/// A part of the way of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// From the final dot to the answer, everything included.
+    Accept,
+    /// Proof of the sender and the gate.
+    Judge,
+    /// Until the post is on disk.
+    Commit,
+    /// A whole plan, whatever the number of recipients.
+    Plan,
+    /// One transaction with the relay.
+    Relay,
+    /// Until the outcomes of a transaction are on disk.
+    Outcome,
+    /// One group commit of the store.
+    Store,
+}
+
+impl Stage {
+    const ALL: [Self; 7] = [Self::Accept, Self::Judge, Self::Commit, Self::Plan, Self::Relay, Self::Outcome, Self::Store];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Judge => "judge",
+            Self::Commit => "commit",
+            Self::Plan => "plan",
+            Self::Relay => "relay",
+            Self::Outcome => "outcome",
+            Self::Store => "store",
+        }
+    }
+}
+
+struct Meters {
+    handle: PrometheusHandle,
+    stages: [Histogram; 7],
+    verbs: Histogram,
+    planned: Counter,
+    outcomes: [Counter; 6],
+    sessions: Gauge,
+    claimed: Gauge,
+    away: Gauge,
+    memory: Gauge,
+}
+
+static METERS: OnceLock<Meters> = OnceLock::new();
+
+/// Puts the recorder up, once a process; a second call does nothing.
+pub fn install(started_at: f64) {
+    METERS.get_or_init(|| {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full("enlace_stage_seconds".into()), SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full("enlace_commit_verbs".into()), VERBS))
+            .unwrap_or_default();
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder of metrics is there already: /metrics stays empty");
+        }
+        describe();
+        gauge!("enlace_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        gauge!("process_start_time_seconds").set(started_at);
+        Meters {
+            handle,
+            stages: Stage::ALL.map(|stage| histogram!("enlace_stage_seconds", "stage" => stage.as_str())),
+            verbs: histogram!("enlace_commit_verbs"),
+            planned: counter!("enlace_recipients_planned_total"),
+            outcomes: STATES.map(|state| counter!("enlace_outcomes_total", "state" => state)),
+            sessions: gauge!("enlace_relay_sessions"),
+            claimed: gauge!("enlace_batches_claimed"),
+            away: gauge!("enlace_relay_away"),
+            memory: gauge!("process_resident_memory_bytes"),
+        }
+    });
+}
+
+fn describe() {
+    describe_histogram!("enlace_stage_seconds", "Time a stage of the way of a post took, in seconds");
+    describe_histogram!("enlace_commit_verbs", "Changes that one group commit of the store made durable together");
+    describe_counter!("enlace_answers_total", "Answers after the final dot, one a recipient with LMTP, by protocol and code");
+    describe_counter!("enlace_recipients_planned_total", "Recipients considered by plans");
+    describe_counter!("enlace_outcomes_total", "What came of attempts with the relay, by state of the recipient afterwards");
+    describe_gauge!("enlace_relay_sessions", "Sessions with the relay that are open or being opened");
+    describe_gauge!("enlace_batches_claimed", "Batches this process works on");
+    describe_gauge!("enlace_relay_away", "1 while no session with the relay can be opened");
+    describe_gauge!("enlace_queue_recipients", "Recipients in the ledger by state; planned and deferred are the queue");
+    describe_gauge!("enlace_queue_paused", "1 while sending rests");
+    describe_gauge!("enlace_store_healthy", "1 while the store can keep mail");
+    describe_gauge!("enlace_build_info", "Always 1; the version is a label");
+    describe_gauge!("process_resident_memory_bytes", "Resident memory of the process");
+    describe_gauge!("process_start_time_seconds", "When the process started, in seconds since 1970");
+}
+
+/// Measures a stage from its making to [`Timer::done`].
+#[derive(Debug)]
+#[must_use]
+pub struct Timer {
+    stage: Stage,
+    began: Instant,
+}
+
+impl Timer {
+    /// Begins.
+    pub fn of(stage: Stage) -> Self {
+        Self { stage, began: Instant::now() }
+    }
+
+    /// Ends and is counted; a timer that is dropped is not.
+    pub fn done(self) {
+        if let Some(meters) = METERS.get() {
+            meters.stages[self.stage as usize].record(self.began.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// A recipient of an incoming message was answered.
+pub fn answered(protocol: &'static str, code: u16) {
+    if METERS.get().is_some() {
+        counter!("enlace_answers_total", "protocol" => protocol, "code" => code.to_string()).increment(1);
+    }
+}
+
+/// One group commit made so many changes durable.
+pub fn committed(verbs: usize, took: Duration) {
+    if let Some(meters) = METERS.get() {
+        meters.stages[Stage::Store as usize].record(took.as_secs_f64());
+        meters.verbs.record(f64::from(u32::try_from(verbs).unwrap_or(u32::MAX)));
+    }
+}
+
+/// A plan considered so many recipients.
+pub fn planned(recipients: u64) {
+    if let Some(meters) = METERS.get() {
+        meters.planned.increment(recipients);
+    }
+}
+
+/// An attempt left a recipient in this state.
+pub fn outcome(state: &'static str) {
+    if let Some(meters) = METERS.get()
+        && let Some(at) = STATES.iter().position(|known| *known == state)
+    {
+        meters.outcomes[at].increment(1);
+    }
+}
+
+/// So many sessions with the relay are open or being opened.
+pub fn relay_sessions(open: usize) {
+    if let Some(meters) = METERS.get() {
+        meters.sessions.set(f64::from(u32::try_from(open).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Is the relay away?
+pub fn relay_away(away: bool) {
+    if let Some(meters) = METERS.get() {
+        meters.away.set(f64::from(u8::from(away)));
+    }
+}
+
+/// So many batches are claimed by this process.
+pub fn batches_claimed(count: usize) {
+    if let Some(meters) = METERS.get() {
+        meters.claimed.set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Resident memory of the process in octets.
+pub fn resident_memory(octets: u64) {
+    if let Some(meters) = METERS.get() {
+        #[allow(clippy::cast_precision_loss)] // Exact to 8 PiB.
+        meters.memory.set(octets as f64);
+    }
+}
+
+/// Takes what was recorded out of its buffers, so that they do not grow while nobody asks; to be called now and then.
+pub fn upkeep() {
+    if let Some(meters) = METERS.get() {
+        meters.handle.run_upkeep();
+    }
+}
+
+/// What is asked of the record when `/metrics` is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Present {
+    /// Recipients in the order planned, sent, deferred, failed, bounced, suppressed.
+    pub recipients: [u64; 6],
+    /// Does sending rest?
+    pub paused: bool,
+    /// Can the store keep mail?
+    pub healthy: bool,
+}
+
+/// The text for Prometheus; `None` before [`install`].
+pub fn render(present: &Present) -> Option<String> {
+    let meters = METERS.get()?;
+    for (state, count) in STATES.iter().zip(present.recipients) {
+        #[allow(clippy::cast_precision_loss)] // Exact to 2^53 recipients.
+        gauge!("enlace_queue_recipients", "state" => *state).set(count as f64);
+    }
+    gauge!("enlace_queue_paused").set(f64::from(u8::from(present.paused)));
+    gauge!("enlace_store_healthy").set(f64::from(u8::from(present.healthy)));
+    Some(meters.handle.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered_and_nothing_else_is_needed() {
+        install(1_700_000_000.0);
+        install(0.0);
+        Timer::of(Stage::Plan).done();
+        planned(250);
+        outcome("sent");
+        outcome("no such state");
+        answered("lmtp", 250);
+        committed(3, Duration::from_millis(2));
+        let text = render(&Present { recipients: [1, 2, 3, 4, 5, 6], paused: true, healthy: true }).unwrap();
+        for line in [
+            "enlace_queue_recipients{state=\"deferred\"} 3",
+            "enlace_queue_paused 1",
+            "enlace_answers_total{protocol=\"lmtp\",code=\"250\"}",
+            "enlace_stage_seconds_bucket{stage=\"plan\",le=\"0.0001\"}",
+            "enlace_commit_verbs_bucket{le=\"4\"}",
+            "process_start_time_seconds 1700000000",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}
