@@ -19,6 +19,7 @@ pub struct Daemon {
     process: Option<Child>,
     listeners: Vec<(String, SocketAddr)>,
     arguments: Vec<String>,
+    log_level: Option<&'static str>,
 }
 
 /// What a test wants to be different from the defaults.
@@ -133,7 +134,7 @@ verify = "headers"
         fs::write(dir.path().join("enlace.toml"), config).expect("configuration");
         fs::write(dir.path().join("groups.toml"), setup.groups.as_deref().unwrap_or(GROUPS)).expect("groups");
         fs::write(dir.path().join("accounts.csv"), ACCOUNTS).expect("accounts");
-        let daemon = Self { dir, process: None, listeners: Vec::new(), arguments: setup.arguments.clone() };
+        let daemon = Self { dir, process: None, listeners: Vec::new(), arguments: setup.arguments.clone(), log_level: None };
         daemon.cli_ok(&["group", "apply", daemon.path("groups.toml").to_str().unwrap()]);
         daemon.cli_ok(&["account", "import", daemon.path("accounts.csv").to_str().unwrap()]);
         daemon
@@ -149,6 +150,12 @@ verify = "headers"
     /// A file in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Starts the process with a log of this level and waits until every listener accepts.
+    pub fn run_with_log(&mut self, level: &'static str) {
+        self.log_level = Some(level);
+        self.run();
     }
 
     /// Starts the process and waits until every listener accepts.
@@ -198,6 +205,9 @@ verify = "headers"
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_enlace"));
         command.arg("--config").arg(self.path("enlace.toml")).current_dir(self.dir.path()).stdin(Stdio::null());
+        if let Some(level) = self.log_level {
+            command.env("RUST_LOG", level);
+        }
         command
     }
 

@@ -1,5 +1,9 @@
 //! Who sent it, what we sign, who may log in, and what an attacker does not gain. Real peers: dkimpy, OpenDKIM, Postfix.
 
+mod crowd;
+mod fuzz;
+mod hostile;
+mod meeting;
 mod proof;
 mod signer;
 mod signing;

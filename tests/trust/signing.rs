@@ -1,5 +1,7 @@
 //! What we send: our signatures and our seal under dkimpy's eyes, the author's signature through us, and DMARC.
 
+use std::os::unix::fs::PermissionsExt;
+
 use enlace::mail::sign::Key as OurKey;
 use serde_json::{Value, json};
 
@@ -31,6 +33,7 @@ fn start() -> World {
         let pem = OurKey::generate(ed25519).unwrap();
         let record = OurKey::from_pem(selector, &pem).unwrap().record();
         std::fs::write(keys.path().join(selector), pem).unwrap();
+        std::fs::set_permissions(keys.path().join(selector), std::fs::Permissions::from_mode(0o600)).unwrap();
         records[format!("{selector}._domainkey.lists.example.org")] = record.clone().into();
         server.txt(&format!("{selector}._domainkey.lists.example.org"), record);
     }
@@ -105,10 +108,16 @@ fn our_signatures_and_the_authors_verify_and_the_one_click_link_is_under_ours() 
     assert!(copy.contains("ARC-Authentication-Results: i=1; lists.example.org;\r\n\tdkim=pass header.d=example.org\r\n"), "{copy}");
     assert!(!copy.contains("\r\nAuthentication-Results:"), "{copy}");
 
-    // A message that was sealed before is sealed on top, if its seals hold.
-    world.daemon.cli_ok(&["member", "add", "QSDG", "caro@example.org"]);
+    // What is published is what we sign with, and others may not read it.
     let records = world.daemon.json_of_check("dkim");
-    assert!(records.iter().all(|finding| finding["state"] == "ok"), "{records:?}");
+    assert!(records.len() == 2 && records.iter().all(|finding| finding["state"] == "ok"), "{records:?}");
+    world.server.txt("ed._domainkey.lists.example.org", "v=DKIM1; k=ed25519; p=AAAA");
+    std::fs::set_permissions(world._keys.path().join("rsa"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.daemon.stop();
+    let found = world.daemon.json_of_check("dkim");
+    let errors: Vec<_> =
+        found.iter().filter(|finding| finding["state"] == "error").map(|finding| finding["text"].as_str().unwrap()).collect();
+    assert!(errors.len() == 2 && errors[0].contains("may be read by others") && errors[1].contains("another key"), "{found:?}");
 }
 
 #[test]
