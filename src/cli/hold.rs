@@ -21,7 +21,14 @@ pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Fai
         }
         Hold::Show { id } => {
             let shown = moderate::show(services, post_id(&id)?).await?;
-            let text = format!("{}\n{}\n", table(std::slice::from_ref(&shown.post)), shown.text.replace('\r', "").trim_end());
+            let warning =
+                shown.looks_like.as_ref().map(|like| format!("\nwarning: the author looks like {}, and is not\n", one_line(like)));
+            let text = format!(
+                "{}{}\n{}\n",
+                table(std::slice::from_ref(&shown.post)),
+                warning.unwrap_or_default(),
+                shown.text.replace('\r', "").trim_end()
+            );
             Ok(Report::new(text, to_json(&shown)?))
         }
         Hold::Release { id, change } => {

@@ -17,6 +17,7 @@ pub mod id;
 pub mod language;
 pub mod ledger;
 pub mod liaison;
+pub mod lookalike;
 pub mod meeting;
 pub mod post;
 pub mod proof;

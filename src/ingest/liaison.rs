@@ -10,7 +10,7 @@ use crate::domain::address::ReversePath;
 use crate::domain::gate::Verdict;
 use crate::domain::group::Group;
 use crate::domain::id::{LiaisonId, PostId};
-use crate::domain::post::{Audience, PostKind, PostState};
+use crate::domain::post::{Arrival, Audience, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::HOPS;
@@ -25,7 +25,9 @@ impl Incoming {
         if let Some(reason) = self.no_statement(group) {
             return Err(reason.into());
         }
-        let proof = self.proof().await?;
+        let domain = &self.services.site.domain;
+        let address = group.map_or_else(|| format!("liaison@{domain}"), |group| group.sub_address("liaison", domain));
+        let proof = self.proof_of_spokesman(&address).await?;
         let verdict = liaison::may_liaise(&self.services, group.map(|group| &**group), &proof).await?;
         if let Verdict::Refuse(reason) = verdict {
             return Err(reason.into());
@@ -75,7 +77,7 @@ impl Incoming {
             body: self.body().await?,
             audience: Audience::Listed(Vec::new()),
             state,
-            arrival: self.arrival.clone(),
+            arrival: Arrival { found: self.findings().await, ..self.arrival.clone() },
         };
         Ok(match post::keep(&self.services, new).await?.1 {
             Kept::New(id) => (id.get(), true),

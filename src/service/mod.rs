@@ -13,6 +13,7 @@ pub mod explain;
 pub mod group;
 pub mod keyring;
 pub mod liaison;
+pub mod lookalike;
 pub mod meeting;
 pub mod migrate;
 pub mod moderate;

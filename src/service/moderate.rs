@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::robot::{self, Allowance, RobotMail};
-use super::{Actor, Failure, Services};
+use super::{Actor, Failure, Services, lookalike};
 use crate::domain::gate;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::PostId;
@@ -51,6 +51,8 @@ pub struct ShownPost {
     /// The row of the list.
     #[serde(flatten)]
     pub post: HeldPost,
+    /// The member whom its author looks like without being one.
+    pub looks_like: Option<String>,
     /// Its first octets as text; controls are replaced.
     pub text: String,
 }
@@ -90,8 +92,15 @@ pub async fn show(services: &Services, id: PostId) -> Result<ShownPost, Failure>
         .chars()
         .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
         .collect();
+    let looks_like = looks_like(services, &post).await?;
     let post = row(&post).ok_or_else(|| not_held(id))?;
-    Ok(ShownPost { post, text })
+    Ok(ShownPost { post, looks_like, text })
+}
+
+/// The member whom its author looks like without being one (UTS 39), which a reader would not see.
+async fn looks_like(services: &Services, post: &Post) -> Result<Option<String>, Failure> {
+    let Some(author) = post.author_address() else { return Ok(None) };
+    Ok(lookalike::member_like(services, &post.groups[0], author).await?.map(|like| like.to_string()))
 }
 
 /// Lets it go out.
@@ -178,6 +187,7 @@ pub async fn notify(services: &Services, post: &Post, group: &Group) -> Result<(
     use crate::mail::token::Purpose;
     let today = services.today();
     let Some(held) = row(post) else { return Ok(()) };
+    let like = looks_like(services, post).await?;
     for (subscription, account) in services.members_with_role(&group.code, Role::Moderator).await? {
         if !gate::may_moderate(group, &account, Some(&subscription), today).is_accept() {
             continue;
@@ -192,7 +202,7 @@ pub async fn notify(services: &Services, post: &Post, group: &Group) -> Result<(
                 group,
                 template: "held-notice",
                 context: json!({
-                    "id": held.id, "from": held.from, "subject": held.subject,
+                    "id": held.id, "looks_like": like, "from": held.from, "subject": held.subject,
                     "reason": services.texts.reason(robot::language_for(services, Some(&account), group), match &post.state {
                         PostState::Held(reason) | PostState::AwaitsAuthor(reason) => reason,
                         _ => return Ok(()),

@@ -248,6 +248,31 @@ fn m5_nobody_learns_who_is_subscribed_and_m3_nothing_is_relayed() {
 }
 
 #[test]
+fn s10_a_moderator_is_told_whom_a_stranger_looks_like() {
+    let groups = crate::support::daemon::GROUPS.replace("code = \"SG12RG-AMR\"", "code = \"SG12RG-AMR\"\nnonmember = \"hold\"");
+    let daemon = Daemon::start(&Setup { groups: Some(groups), ..Setup::default() });
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org", "ben@example.org"]);
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "caro@example.org", "--role", "manager"]);
+    for (number, stranger) in ["\u{430}na@example.org", "zoe@elsewhere.test"].into_iter().enumerate() {
+        let message = format!("From: <{stranger}>\r\nTo: {LIST}\r\nSubject: x\r\nMessage-ID: <s10-{number}@x.test>\r\n\r\nx\r\n");
+        assert_eq!(send(&daemon, "eve@evil.test", LIST, &message), 250, "held, not taken for the member");
+    }
+    let held = daemon.json(&["hold", "list"]);
+    let likes: Vec<_> = held
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|post| daemon.json(&["hold", "show", post["id"].as_str().unwrap()])["looks_like"].clone())
+        .collect();
+    assert_eq!(likes, [serde_json::json!("ana@example.org"), serde_json::Value::Null]);
+    let notices = wait_for("the notices", || {
+        let all: Vec<_> = daemon.outbox().into_iter().map(|copy| String::from_utf8_lossy(&copy).into_owned()).collect();
+        (all.len() == 2).then_some(all)
+    });
+    assert_eq!(notices.iter().filter(|notice| notice.contains("ana@example.org")).count(), 1, "{notices:?}");
+}
+
+#[test]
 fn w3_no_secret_of_a_full_run_is_in_the_logs() {
     let mut daemon = Daemon::prepare(&Setup::default());
     daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org", "ben@example.org"]);
