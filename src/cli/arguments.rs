@@ -43,6 +43,9 @@ pub enum Command {
     /// Accounts of the directory.
     #[command(subcommand)]
     Account(Account),
+    /// Where accounts come from besides imports.
+    #[command(subcommand)]
+    Directory(Directory),
     /// Subscribers of a group.
     #[command(subcommand)]
     Member(Member),
@@ -229,6 +232,23 @@ pub enum Account {
     Export {
         /// Any of the account's addresses.
         address: String,
+    },
+}
+
+/// Directories.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Directory {
+    /// Read the LDAP server of `[directory.ldap]` and let the accounts follow; `schedule.directory_sync` does it by itself.
+    Sync {
+        /// Let it remove more than 10 % of its accounts.
+        #[arg(long)]
+        force: bool,
+        /// Read everybody anew, not only who changed since the last time.
+        #[arg(long)]
+        full: bool,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
     },
 }
 

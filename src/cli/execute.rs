@@ -11,7 +11,9 @@ use clap::Parser;
 use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
-use super::{account, archive, audit, bounce, check, explain, group, hold, key, liaison, meeting, member, migrate, queue, token};
+use super::{
+    account, archive, audit, bounce, check, directory, explain, group, hold, key, liaison, meeting, member, migrate, queue, token,
+};
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
 
@@ -122,6 +124,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Audit(command)) => audit::execute(context, command).await,
         Some(Command::Key(command)) => key::execute(context, command).await,
         Some(Command::Check) => check::execute(context).await,
+        Some(Command::Directory(command)) => directory::execute(context, command).await,
         Some(Command::Group(command)) => group::execute(context, command).await,
         Some(Command::Liaison(command)) => liaison::execute(context, command).await,
         Some(Command::Meeting(command)) => meeting::execute(context, command).await,

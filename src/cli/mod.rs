@@ -7,6 +7,7 @@ pub mod audit;
 pub mod bounce;
 pub mod check;
 pub mod control;
+pub mod directory;
 pub mod dkim;
 pub mod execute;
 pub mod explain;

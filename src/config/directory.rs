@@ -38,6 +38,12 @@ pub struct Ldap {
     /// Which attribute holds which column of `enlace account import`, such as `email = "mail"`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// The server's words as ours, by column, such as `kind = { Staff = "ties" }`.
+    #[serde(default)]
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    /// What a column holds where the server has nothing, such as `kind = "ties"`.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, String>,
 }
 
 /// `[oidc]`: sign-in through an OpenID Connect provider.

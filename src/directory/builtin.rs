@@ -47,6 +47,21 @@ pub struct Entries {
 }
 
 impl Entry {
+    /// A person from cells by column; `line` is her place where she came from.
+    ///
+    /// # Errors
+    /// Which cell is wrong, and what it may be.
+    pub fn of_cells(line: usize, cells: Vec<(&'static str, String)>) -> Result<Self, String> {
+        let email = cells.iter().find(|(column, _)| *column == "email").map(|(_, cell)| cell.as_str()).unwrap_or_default();
+        let addresses = addresses(email)?;
+        let cells: Vec<_> = cells.into_iter().filter(|(column, _)| *column != "email").collect();
+        let mut trial = blank(AccountId(0), addresses.clone());
+        for (column, cell) in &cells {
+            set(&mut trial, column, cell).map_err(|why| format!("{column}: {why}"))?;
+        }
+        Ok(Self { line, addresses, cells })
+    }
+
     /// Writes the row's fields onto an account. Addresses that the account has besides those of the row are kept behind them.
     pub fn onto(&self, account: &mut Account) {
         let mut addresses = self.addresses.clone();

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod digests;
+pub mod directory;
 pub mod jobs;
 pub mod liaisons;
 pub mod notices;

@@ -16,6 +16,7 @@ use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
 
+pub(in crate::service) use import::take_over;
 pub use import::{ImportReport, Manner, import};
 
 /// Accounts read at a time.

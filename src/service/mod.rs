@@ -9,6 +9,7 @@ pub mod archive;
 pub mod bounce;
 pub mod command;
 pub mod digest;
+pub mod directory;
 pub mod explain;
 pub mod group;
 pub mod keyring;

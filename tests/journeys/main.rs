@@ -8,12 +8,14 @@ mod support;
 #[allow(dead_code, unused)]
 mod document;
 
+mod archive;
 mod commands;
 mod crash;
 #[path = "../support/database.rs"]
 #[allow(dead_code)]
 mod database;
 mod digest;
+mod ldap;
 mod liaison;
 mod nodes;
 mod post;

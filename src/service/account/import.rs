@@ -73,11 +73,26 @@ pub struct Manner {
 /// percent without `force`; nothing is changed then. Or the store failed.
 pub async fn import(services: &Services, actor: &Actor, bytes: &[u8], file: &str, manner: Manner) -> Result<ImportReport, Failure> {
     let entries = builtin::read(bytes, file, services.config.limits.import_rows).map_err(Failure::Invalid)?;
-    let present = read_present(services, &entries, manner.sync).await?;
+    take_over(services, actor, entries, file, builtin::SOURCE, manner).await
+}
+
+/// The same of entries that came another way; a synchronisation removes accounts of `source` only.
+///
+/// # Errors
+/// As [`import`].
+pub(in crate::service) async fn take_over(
+    services: &Services,
+    actor: &Actor,
+    entries: Entries,
+    file: &str,
+    source: &str,
+    manner: Manner,
+) -> Result<ImportReport, Failure> {
+    let present = read_present(services, &entries, source, manner.sync).await?;
     let mut report =
         ImportReport { dry_run: manner.dry_run, read: entries.entries.len(), warnings: entries.warnings.clone(), ..Default::default() };
     let removed = absent(services, &entries, &present, manner, &mut report)?;
-    let changed = merge(services, &entries.entries, &present, file, &mut report).await?;
+    let changed = merge(services, &entries.entries, &present, (file, source), &mut report).await?;
     report.problems.extend(entries.problems);
     report.problems.sort_by_key(|problem| problem.line);
     for account in &removed {
@@ -120,7 +135,7 @@ impl Present {
     }
 }
 
-async fn read_present(services: &Services, entries: &Entries, sync: bool) -> Result<Present, Failure> {
+async fn read_present(services: &Services, entries: &Entries, source: &str, sync: bool) -> Result<Present, Failure> {
     let mut present = Present { accounts: HashMap::new(), by_address: HashMap::new(), absent: Vec::new(), imported: 0 };
     if !sync && entries.entries.len() < SWEEP {
         for address in entries.entries.iter().flat_map(|entry| &entry.addresses) {
@@ -137,7 +152,7 @@ async fn read_present(services: &Services, entries: &Entries, sync: bool) -> Res
         let Some(last) = page.last() else { return Ok(present) };
         after = Some(last.id);
         for account in page {
-            let imported = account.source == builtin::SOURCE;
+            let imported = account.source == source;
             present.imported += usize::from(imported);
             if account.addresses.iter().any(|address| wanted.contains(address)) {
                 present.keep(account);
@@ -183,7 +198,7 @@ async fn merge(
     services: &Services,
     entries: &[Entry],
     present: &Present,
-    file: &str,
+    (file, source): (&str, &str),
     report: &mut ImportReport,
 ) -> Result<Vec<Account>, Failure> {
     let departed = !services.store.entries(DEPARTED, None, 1).await?.is_empty();
@@ -208,7 +223,10 @@ async fn merge(
         };
         let mut account = match before {
             Some(account) => account.clone(),
-            None => builtin::blank(new_id(services, entry, departed, &taken).await?, entry.addresses.clone()),
+            None => {
+                let id = new_id(services, entry, departed, &taken).await?;
+                Account { source: source.to_owned(), ..builtin::blank(id, entry.addresses.clone()) }
+            }
         };
         taken.insert(account.id);
         entry.onto(&mut account);

@@ -28,6 +28,9 @@ pub(super) async fn of_post(services: &Services, post: &Post) -> Result<Entry, F
         subject: post.subject.clone(),
         texts: Vec::new(),
     };
+    let table = services.groups();
+    let working: Vec<Language> =
+        post.groups.iter().filter_map(|code| table.get(code)).flat_map(|group| group.languages.iter().copied()).collect();
     for edition in &post.editions {
         let bytes = match services.store.body(&edition.body).await {
             Ok(bytes) => bytes,
@@ -38,7 +41,8 @@ pub(super) async fn of_post(services: &Services, post: &Post) -> Result<Entry, F
             Err(error) => return Err(error.into()),
         };
         let language = edition.language;
-        let read = tokio::task::spawn_blocking(move || words(&bytes, language)).await;
+        let working = working.clone();
+        let read = tokio::task::spawn_blocking(move || words(&bytes, language, &working)).await;
         let Ok(Some(words)) = read else { continue };
         if entry.references.is_empty() {
             entry.references = words.references;
@@ -59,7 +63,8 @@ struct Words {
     texts: Vec<(Option<Language>, String)>,
 }
 
-fn words(bytes: &Bytes, language: Option<Language>) -> Option<Words> {
+/// `working` are the languages of the groups: a short text that does not show its own is in each of them.
+fn words(bytes: &Bytes, language: Option<Language>, working: &[Language]) -> Option<Words> {
     let head = message::read(bytes).ok()?;
     let author = match &head.author {
         Ok(author) if author.name.is_empty() => author.address.to_string(),
@@ -74,7 +79,11 @@ fn words(bytes: &Bytes, language: Option<Language>) -> Option<Words> {
         let mut add = |given: Option<Language>, text: String| {
             if !text.trim().is_empty() {
                 // What a text shows of itself counts more than what its header claims.
-                texts.push((detect::language_of(&text).or(given), text));
+                let shown = detect::language_of(&text).or(given);
+                if shown.is_none() {
+                    texts.extend(working.iter().map(|language| (Some(*language), text.clone())));
+                }
+                texts.push((shown, text));
             }
         };
         let body = content::text_body(&parsed, TEXT_OCTETS);

@@ -131,3 +131,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SearchErro
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod measure;
