@@ -5,6 +5,7 @@ mod demo;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use enlace::clock::Clock;
 use enlace::config::Config;
 use enlace::serve::{self, Opened};
 use enlace::store::StoreError;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
@@ -61,13 +63,13 @@ async fn carry_out(arguments: Arguments) -> ExitCode {
     match &arguments.command {
         None => end(daemon(config, &Serve::default()).await),
         Some(Command::Serve(options)) => end(daemon(config, options).await),
-        Some(Command::Store(command)) => {
+        Some(command @ (Command::Store(_) | Command::Restore(_))) => {
             let answer = Answer::of(store_command(&config, command).await, arguments.json);
             print(&answer.output, &answer.errors, answer.status)
         }
         Some(_) => {
             let opener = Process { config: Arc::clone(&config), opened: Mutex::new(None) };
-            let words = std::env::args().collect();
+            let words = absolute(&arguments, std::env::args().collect());
             let answer = run::carry_out(&arguments, words, &config.service.data_dir, &opener).await;
             ExitCode::from(run::print(&answer))
         }
@@ -75,11 +77,40 @@ async fn carry_out(arguments: Arguments) -> ExitCode {
 }
 
 /// Commands that have the store for themselves.
-async fn store_command(config: &Config, command: &cli::arguments::Store) -> Result<Report, Failure> {
-    let store = serve::store_options(config, &Clock::system());
+async fn store_command(config: &Config, command: &Command) -> Result<Report, Failure> {
+    use cli::arguments::Store;
+    let clock = Clock::system();
+    let store = serve::store_options(config, &clock);
+    let named = |text: &String| serve::store_named(text, config, &clock).map_err(Failure::usage);
     match command {
-        cli::arguments::Store::Migrate { change } => cli::store::migrate(&store, change.dry_run).await,
+        Command::Store(Store::Migrate { change }) => cli::store::migrate(&store, change.dry_run).await,
+        Command::Store(Store::Copy { to, from, change }) => {
+            let from = from.as_ref().map(named).transpose()?.unwrap_or(store);
+            cli::backup::copy(&from, &named(to)?, change.dry_run).await
+        }
+        Command::Restore(asked) => {
+            let (file, bases, force) = (asked.file.as_path(), asked.base.as_slice(), asked.force);
+            cli::backup::restore(&store, &cli::backup::Restore { file, bases, force, dry_run: asked.change.dry_run }).await
+        }
+        _ => Err(Failure::usage("this command is one for the daemon")),
     }
+}
+
+/// Files that the daemon is to write are named from the root: it may stand in another folder.
+fn absolute(arguments: &Arguments, mut words: Vec<String>) -> Vec<String> {
+    if let Some(Command::Backup(asked)) = &arguments.command {
+        for path in std::iter::once(&asked.file).chain(&asked.base) {
+            let (Some(text), Ok(whole)) = (path.to_str(), std::path::absolute(path)) else { continue };
+            for word in &mut words {
+                if word == text {
+                    *word = whole.to_string_lossy().into_owned();
+                } else if word.strip_prefix("--base=") == Some(text) {
+                    *word = format!("--base={}", whole.display());
+                }
+            }
+        }
+    }
+    words
 }
 
 fn end(result: anyhow::Result<()>) -> ExitCode {
@@ -108,22 +139,55 @@ async fn daemon(config: Arc<Config>, options: &Serve) -> anyhow::Result<()> {
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let running = serve::start(config, clock).await?;
     for (name, address) in &running.listeners {
         let scheme = if name == "web" { "http://" } else { "" };
         println!("listening {name} {scheme}{address}");
     }
     std::io::stdout().flush()?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    tell(&[NotifyState::Ready]);
+    let beat = sd_notify::watchdog_enabled().map_or(Duration::from_hours(1), |limit| limit / 3);
+    let mut beats = tokio::time::interval(beat);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&running).await,
+            // A store that is away mends itself; only a process that answers nothing at all is started again.
+            _ = beats.tick() => {
+                let _ = tokio::time::timeout(beat, running.health()).await;
+                tell(&[NotifyState::Watchdog]);
+            }
+        }
     }
+    tell(&[NotifyState::Stopping]);
     tracing::info!("Stopping");
     tokio::select! {
         result = running.stop() => result,
         _ = terminate.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
         _ = interrupt.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
     }
+}
+
+/// Tells systemd, if it asked to be told.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "Could not tell the service manager");
+    }
+}
+
+/// SIGHUP: groups and keys are read again; certificates are renewed by themselves; nobody is disconnected.
+async fn reload(running: &serve::Running) {
+    tracing::info!("Reading groups and keys again");
+    let began = NotifyState::monotonic_usec_now();
+    if let Ok(began) = began {
+        tell(&[NotifyState::Reloading, began]);
+    }
+    if let Err(error) = running.reload().await {
+        tracing::error!(%error, "Kept what was there of what could not be read");
+    }
+    tell(&[NotifyState::Ready]);
 }
 
 /// Opens the store in this process when no daemon answers.

@@ -21,7 +21,7 @@ use crate::ingest::Ingest;
 use crate::measure;
 use crate::schedule::jobs::Jobs;
 use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, tidy};
-use crate::service::{Services, keyring, password};
+use crate::service::{Services, backup, keyring, password};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
 use crate::smtp::session::{Limits, Protocol};
@@ -49,6 +49,10 @@ pub struct Opened {
 pub async fn open(config: Arc<Config>, clock: Clock) -> Result<Opened> {
     let texts = Texts::load(config.service.templates.as_deref()).context("templates")?;
     let store = store::open(store_options(&config, &clock)).await?;
+    if let Some(state) = backup::unfinished(store.as_ref()).await? {
+        let what = state.split_whitespace().next().unwrap_or("copy");
+        anyhow::bail!("a {what} into this store was stopped before its end: run the same `enlace` command again, it goes on");
+    }
     let services = Services::new(Arc::clone(&store), config, Arc::new(texts), clock).await?;
     Ok(Opened { store, services: Arc::new(services) })
 }
@@ -72,6 +76,29 @@ pub fn store_options(config: &Config, clock: &Clock) -> StoreOptions {
             ..SledOptions::default()
         },
     }
+}
+
+/// A store as a command names it: `sled:FOLDER`, `postgres://…`, or `url-file:FILE`.
+///
+/// # Errors
+/// When it is none of these, or the file cannot be read.
+pub fn store_named(text: &str, config: &Config, clock: &Clock) -> Result<StoreOptions> {
+    if let Some(folder) = text.strip_prefix("sled:").filter(|folder| !folder.is_empty()) {
+        let options = SledOptions { cache_octets: config.store.cache.0, ..SledOptions::default() };
+        return Ok(StoreOptions::Sled { data_dir: folder.into(), options });
+    }
+    let url = match text.strip_prefix("url-file:") {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("could not read {file}"))?.trim().to_owned(),
+        None => text.to_owned(),
+    };
+    anyhow::ensure!(
+        url.starts_with("postgres://") || url.starts_with("postgresql://"),
+        "{text:?} names no store: write sled:FOLDER, postgres://user@host/database, or url-file:FILE"
+    );
+    // A node of its own, which only copies.
+    let data_dir = config.service.data_dir.join("transfer");
+    let options = PostgresOptions { url, connections: config.store.connections, timing: Timing::Database(clock.shift()) };
+    Ok(StoreOptions::Postgres { data_dir, options })
 }
 
 /// A running daemon.
@@ -190,6 +217,26 @@ fn resident_octets() -> Option<u64> {
 }
 
 impl Running {
+    /// Reads groups and the keys of the tokens again, without disturbing any session; listeners look at their
+    /// certificates by themselves. What cannot be read stays as it was.
+    ///
+    /// # Errors
+    /// Names what could not be read; the rest was.
+    pub async fn reload(&self) -> Result<()> {
+        let (groups, keys) = (self.services.reload_groups().await, keyring::reload(&self.services).await);
+        groups.context("groups")?;
+        keys.context("keys of the tokens")?;
+        Ok(())
+    }
+
+    /// Is the store able to keep mail?
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub async fn health(&self) -> Result<()> {
+        Ok(self.store.health().await?)
+    }
+
     /// Stops accepting, lets open transactions finish, hands over nothing new, writes everything out.
     ///
     /// # Errors

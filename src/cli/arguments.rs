@@ -69,6 +69,10 @@ pub enum Command {
     /// Outgoing mail.
     #[command(subcommand)]
     Queue(Queue),
+    /// Write a consistent copy of everything to a file, while the daemon runs or not.
+    Backup(Backup),
+    /// Fill an empty store from a backup; the daemon must not run.
+    Restore(Restore),
     /// The store itself: its version, and copies between its kinds.
     #[command(subcommand)]
     Store(Store),
@@ -97,9 +101,50 @@ pub enum Command {
     PdfText,
 }
 
+/// Options of `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    /// Where to; never written over. A tar file with checksums.
+    pub file: PathBuf,
+    /// Leave out the message bodies that this earlier backup holds; both are needed to restore.
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
+    /// Whether to change anything.
+    #[command(flatten)]
+    pub change: Change,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    /// A backup that it builds on, the oldest first.
+    #[arg(long, value_name = "FILE")]
+    pub base: Vec<PathBuf>,
+    /// Set aside an embedded store that is there (kept beside the new one), or empty the database.
+    #[arg(long)]
+    pub force: bool,
+    /// Check the files and change nothing.
+    #[command(flatten)]
+    pub change: Change,
+}
+
 /// The store itself.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Store {
+    /// Copy everything into another, empty store, and compare in the end. No daemon may use either. Run again, it goes on.
+    Copy {
+        /// `sled:FOLDER` (a data folder), `postgres://…`, or `url-file:FILE` with such a URL in it.
+        #[arg(long, value_name = "STORE")]
+        to: String,
+        /// The same; without it the store that the configuration names.
+        #[arg(long, value_name = "STORE")]
+        from: Option<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// Bring the tables of the PostgreSQL database to the version of this program. Forward only: back up before.
     Migrate {
         /// Whether to change anything.

@@ -12,7 +12,7 @@ use super::arguments::{Arguments, Command};
 use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
 use super::{
-    account, archive, audit, bounce, check, directory, explain, group, hold, key, liaison, meeting, member, migrate, queue, token,
+    account, archive, audit, backup, bounce, check, directory, explain, group, hold, key, liaison, meeting, member, migrate, queue, token,
 };
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
@@ -133,9 +133,11 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Token(command)) => token::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
+        Some(Command::Backup(asked)) => backup::write(context, &asked.file, asked.base.as_deref(), asked.change.dry_run).await,
         None
         | Some(
             Command::Store(_)
+            | Command::Restore(_)
             | Command::Serve(_)
             | Command::Demo(_)
             | Command::Dkim(_)

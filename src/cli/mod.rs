@@ -4,6 +4,7 @@ pub mod account;
 pub mod archive;
 pub mod arguments;
 pub mod audit;
+pub mod backup;
 pub mod bounce;
 pub mod check;
 pub mod control;

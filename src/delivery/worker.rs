@@ -120,6 +120,10 @@ impl Worker {
         for outcome in &outcomes {
             measure::outcome(outcome.state.as_str());
         }
+        let trace = batch.claim.post.arrival.trace.as_str();
+        for (open, answer) in turn.recipients.iter().zip(&answers) {
+            tracing::debug!(trace, post.id = %turn.key.post, batch = turn.key.number, index = open.index, ?answer, "The relay answered");
+        }
         // A transaction that came to no final dot did not wait for the one before.
         self.noted.wait().await;
         self.noted = batch.note(&self.floor, outcomes);

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod archive;
+pub mod backup;
 pub mod bounce;
 pub mod command;
 pub mod digest;

@@ -63,6 +63,14 @@ impl<T: Copy> Durable<T> {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl<T> Durable<T> {
+    /// What a simulated store keeps.
+    pub fn simulated(value: T) -> Self {
+        Self(value)
+    }
+}
+
 /// Bytes on their way into the store.
 #[derive(Debug, Clone)]
 pub enum BodySource {
@@ -395,6 +403,17 @@ pub enum StoreOptions {
         /// Which database, and how it is used.
         options: postgres::PostgresOptions,
     },
+}
+
+/// Puts what a closed store holds out of the way, so that it opens empty; says where it is now. A database is emptied.
+///
+/// # Errors
+/// If it cannot be moved, or the database cannot be emptied.
+pub async fn set_aside(options: &StoreOptions) -> Result<Option<PathBuf>> {
+    match options {
+        StoreOptions::Sled { data_dir, .. } => sled::set_aside(data_dir).map(Some),
+        StoreOptions::Postgres { options, .. } => postgres::clear(options).await.map(|()| None),
+    }
 }
 
 /// Opens the store, creating it if it is not there.

@@ -9,6 +9,7 @@ mod support;
 mod document;
 
 mod archive;
+mod backup;
 mod commands;
 mod crash;
 #[path = "../support/database.rs"]

@@ -18,6 +18,30 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[Step { version: 1, name: "record", sql: include_str!("migrations/0001_record.sql") }];
+/// All tables of the record.
+pub(super) const TABLES: &[&str] = &[
+    "accounts",
+    "addresses",
+    "account_counts",
+    "mail_groups",
+    "subscriptions",
+    "bodies",
+    "chunks",
+    "posts",
+    "post_groups",
+    "repetitions",
+    "plans",
+    "slices",
+    "batches",
+    "outcomes",
+    "totals",
+    "marks",
+    "tallies",
+    "settings",
+    "requests",
+    "audit",
+    "entries",
+];
 /// Any number that no other program in the same database uses.
 const LOCK: i64 = 0x656e_6c61_6365;
 

@@ -32,13 +32,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::migration::Standing;
 use self::outcomes::Order;
-use self::session::{Fault, statement};
+use self::session::{CHANGE, Fault, statement, transaction};
 use super::bell::Bell;
 use super::body::{make_folder, open_file};
 use super::lock::take_lock;
@@ -183,6 +183,20 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
         .connect_with(options)
         .await;
     pool.map_err(|error| StoreError::from(Fault::from(error)))
+}
+
+/// Empties every table but the list of versions.
+pub(super) async fn clear(options: &PostgresOptions) -> Result<()> {
+    let pool = Pool { pool: connect(&options.url, 4).await? };
+    let cleared = transaction!(pool, CHANGE, |connection| {
+        for table in migration::TABLES {
+            connection.execute(AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
+        }
+        connection.execute("INSERT INTO account_counts (name, value) VALUES (0, 0)").await?;
+        Ok(())
+    });
+    pool.pool.close().await;
+    Ok(cleared?)
 }
 
 fn node_of(root: &Path) -> Result<i64> {

@@ -131,10 +131,21 @@ pub(super) async fn step_aside(tries: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from((1 << tries.min(6)) + chance))).await;
 }
 
+/// A verb that takes longer is told in the log.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Tells of a slow verb, by its place in the program.
+pub(super) fn watch(began: std::time::Instant, file: &str, line: u32) {
+    let took = began.elapsed();
+    if took > SLOW {
+        tracing::warn!(milliseconds = took.as_millis(), place = format!("{file}:{line}"), "The database was slow");
+    }
+}
+
 /// Runs statements as one transaction on `$access`, again from the start when another node was in the way.
 macro_rules! transaction {
     ($access:expr, $how:expr, |$connection:ident| $body:expr) => {{
-        let mut tries = 0;
+        let (mut tries, began) = (0, std::time::Instant::now());
         loop {
             let attempt = async {
                 let mut session = $crate::store::postgres::session::Session::begin(&$access.pool, $how).await?;
@@ -157,7 +168,10 @@ macro_rules! transaction {
                     tries += 1;
                     $crate::store::postgres::session::step_aside(tries).await;
                 }
-                Ok(result) => break result,
+                Ok(result) => {
+                    $crate::store::postgres::session::watch(began, file!(), line!());
+                    break result;
+                }
                 Err(_) => break Err($crate::store::postgres::session::late()),
             }
         }
@@ -167,7 +181,7 @@ macro_rules! transaction {
 /// Runs one statement, which is its own transaction.
 macro_rules! statement {
     ($access:expr, |$connection:ident| $body:expr) => {{
-        let mut tries = 0;
+        let (mut tries, began) = (0, std::time::Instant::now());
         loop {
             let attempt = async {
                 let mut session = $crate::store::postgres::session::Session::plain(&$access.pool).await?;
@@ -186,7 +200,10 @@ macro_rules! statement {
                     tries += 1;
                     $crate::store::postgres::session::step_aside(tries).await;
                 }
-                Ok(result) => break result.map_err($crate::store::StoreError::from),
+                Ok(result) => {
+                    $crate::store::postgres::session::watch(began, file!(), line!());
+                    break result.map_err($crate::store::StoreError::from);
+                }
                 Err(_) => break Err($crate::store::postgres::session::late().into()),
             }
         }

@@ -69,6 +69,9 @@ impl Default for SledOptions {
     }
 }
 
+/// A verb that takes longer is told in the log.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The embedded store of one process.
 #[derive(Debug)]
 pub struct SledStore {
@@ -142,6 +145,22 @@ impl Shared {
     }
 }
 
+/// Moves a closed store into a folder beside the new one.
+pub(super) fn set_aside(root: &Path) -> Result<PathBuf> {
+    let lock = take_lock(root)?;
+    let number = (1..).find(|number| !root.join(format!("before-restore-{number}")).exists()).unwrap_or(1);
+    let aside = root.join(format!("before-restore-{number}"));
+    make_folder(&aside)?;
+    for name in ["sled", "ledger", "bodies"] {
+        let path = root.join(name);
+        if path.exists() {
+            std::fs::rename(&path, aside.join(name)).map_err(|e| io_error("moving", &path, &e))?;
+        }
+    }
+    let _ = lock.unlock();
+    Ok(aside)
+}
+
 impl SledStore {
     /// Opens the store in `root`, creating what is missing. Blocks: up to some seconds after a crash of a large store.
     ///
@@ -204,8 +223,13 @@ impl SledStore {
             });
             (answer, failed)
         });
+        let began = std::time::Instant::now();
         self.send(Order::Run(verb))?;
-        match receiver.await {
+        let answer = receiver.await;
+        if began.elapsed() > SLOW {
+            tracing::warn!(milliseconds = began.elapsed().as_millis(), verb = std::any::type_name::<F>(), "The store was slow");
+        }
+        match answer {
             Ok(result) => result,
             Err(_) => Err(self
                 .shared
