@@ -39,6 +39,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// For a failure.
+    pub fn told(&self, number: u32) -> String {
+        format!("batch {number}: {} open, due {}, claim {:?}, {} tries", self.open(), self.due, self.claim, self.tries)
+    }
+
     fn open(&self) -> usize {
         self.recipients.iter().filter(|one| !one.state.is_final()).count()
     }
@@ -79,6 +84,12 @@ impl Data {
     pub fn now(&mut self) -> DateTime<Utc> {
         let began = *self.began.get_or_insert_with(Instant::now);
         crate::world::start_time() + TimeDelta::from_std(began.elapsed()).unwrap()
+    }
+
+    /// The same, for a failure.
+    pub fn told_now(&self) -> String {
+        let began = self.began.unwrap_or_else(Instant::now);
+        (crate::world::start_time() + TimeDelta::from_std(began.elapsed()).unwrap()).to_string()
     }
 
     /// Everything that was not made durable is gone, and nothing is answered for a while.

@@ -18,7 +18,7 @@ use std::time::Instant;
 use world::{Shape, World};
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 fn run(seed: u64, shape: &Shape) -> Result<world::Told, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();

@@ -88,7 +88,9 @@ pub fn end(world: &mut World) -> Result<(), String> {
     let taken = world.taken.lock().unwrap();
     for (message_id, id) in world.accepted.lock().unwrap().iter() {
         if data.posts[id].state != PostState::Done {
-            return Err(format!("{message_id} is not done in the end but {}", data.posts[id].state.as_str()));
+            let open: Vec<_> = data.batches.iter().filter(|(key, _)| key.post == *id).map(|(key, batch)| batch.told(key.number)).collect();
+            let now = data.told_now();
+            return Err(format!("{message_id} is not done in the end but {} at {now}: {open:?}", data.posts[id].state.as_str()));
         }
         for address in &world.members {
             let got = taken.copies.contains_key(&(message_id.clone(), address.clone()));

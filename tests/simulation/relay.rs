@@ -103,7 +103,7 @@ impl RelaySession for SimSession {
         let all = |answer: RelayAnswer| vec![answer; keys.len()];
         let calm = *relay.calm.lock().unwrap();
         let slow = !calm && relay.chance.in_thousand(20);
-        tokio::time::sleep(Duration::from_millis(if slow { relay.chance.below(9_000) } else { relay.chance.below(200) })).await;
+        tokio::time::sleep(Duration::from_millis(if slow { relay.chance.below(9_000) } else { relay.chance.below(900) })).await;
         relay.life.breathe().await;
         if !calm && relay.chance.in_thousand(15) {
             self.open = false;
