@@ -206,7 +206,7 @@ fn two_documents_reach_each_reader_in_the_right_edition_and_explain_names_the_ru
         "Source: ITU-T SG12RG-AMR [found in: table of T25-SG12-260928-TD-GEN-0364!!MSW-E.docx]",
         "Document: SG12-TD364",
         "SG12RG-AMR: 4 subscribers - subscriber of SG12RG-AMR",
-        "tsbtsag@itu.example (en) - destination TSAG, information",
+        "tsbtsag@itu.example (en) - destination TSAG, for information",
         "no address is known for IETF",
         "note V12: ",
         "sg12rg-amr-moderate+",
@@ -487,4 +487,56 @@ fn through_postfix_each_reader_gets_the_right_edition() {
         );
     }
     assert_eq!(copies.len(), 7, "one copy a person");
+}
+
+/// A PDF with one page of text, written by hand (ISO 32000-1, 7.5).
+fn pdf(lines: &[&str]) -> Vec<u8> {
+    let mut content = String::from("BT /F1 12 Tf 14 TL 50 780 Td ");
+    for line in lines {
+        content.push_str(&format!("({}) Tj T* ", line.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)")));
+    }
+    content.push_str("ET");
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>".to_owned(),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+    ];
+    let mut out = String::from("%PDF-1.4\n");
+    let mut offsets = Vec::new();
+    for (at, object) in objects.iter().enumerate() {
+        offsets.push(out.len());
+        out.push_str(&format!("{} 0 obj\n{object}\nendobj\n", at + 1));
+    }
+    let start = out.len();
+    out.push_str(&format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1));
+    for offset in offsets {
+        out.push_str(&format!("{offset:010} 00000 n \n"));
+    }
+    out.push_str(&format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1));
+    out.into_bytes()
+}
+
+#[test]
+fn a_pdf_is_read_in_a_process_of_its_own() {
+    let daemon = with_members(&Setup::default());
+    let lines = [
+        "Source: ITU-T SG12RG-AMR",
+        "Title: LS/o on portable documents [to TSAG]",
+        "For information to: TSAG",
+        "Approval: ITU-T SG12 meeting (Mexico City, 28 September 2026)",
+        "Deadline: N/A",
+        "Contact: Ana Example, contact@itu.example",
+    ];
+    let file = File { name: "T25-SG12-260928-TD-GEN-0365!!PDF-E.pdf", bytes: pdf(&lines) };
+    assert_eq!(post(&daemon, TSB, &mail(TSB, "pdf@itu.example", "LS", "", "Attached.", &[file])).code, 250);
+    let shown = circulated(&daemon, 1);
+    assert_eq!(shown["title"]["en"], "LS/o on portable documents [to TSAG]", "{shown}");
+    assert_eq!((shown["symbol"].as_str(), shown["contacts"][0]["email"].as_str()), (Some("SG12-TD365"), Some("contact@itu.example")));
+    // One that is no PDF is kept, held by what is missing, and the daemon lives.
+    let file = File { name: "broken-E.pdf", bytes: b"%PDF-1.7 nothing of the sort".to_vec() };
+    assert_eq!(post(&daemon, TSB, &mail(TSB, "pdf2@itu.example", "LS/o on broken files", "", "Attached.", &[file])).code, 250);
+    let list = daemon.json(&["liaison", "list", "--group", "SG12RG-AMR", "--state", "held"]);
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
 }

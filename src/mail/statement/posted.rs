@@ -75,10 +75,17 @@ impl Posted {
             match &part.body {
                 PartType::Text(_) | PartType::Html(_) if text_parts.contains(&at) && part.attachment_name().is_none() => {
                     let order = text_parts.iter().position(|id| *id == at).unwrap_or(0);
-                    let text = message.body_text(order).unwrap_or_default();
-                    let end = (0..=text.len().min(TEXT_OCTETS)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+                    let text = match &part.body {
+                        PartType::Html(html) => html_text(html).into(),
+                        _ => message.body_text(order).unwrap_or_default(),
+                    };
                     let language = language_of(part).or(whole);
-                    self.texts.push(PostedText { language, subject: subject.to_owned(), text: text[..end].replace("\r\n", "\n") });
+                    self.texts.push(PostedText { language, subject: subject.to_owned(), text: cut(&text).replace("\r\n", "\n") });
+                }
+                // A part that is cut off before its boundary: the parser lists it nowhere.
+                PartType::Text(text) if at > 0 && part.is_encoding_problem && part.attachment_name().is_none() => {
+                    let language = language_of(part).or(whole);
+                    self.texts.push(PostedText { language, subject: subject.to_owned(), text: cut(text).replace("\r\n", "\n") });
                 }
                 PartType::Message(inner) if depth < 4 => {
                     let language = language_of(part).or_else(|| language_of(inner.root_part())).or(whole);
@@ -102,6 +109,37 @@ impl Posted {
         let name = if name.is_empty() { format!("attachment-{}", self.files.len() + 1) } else { name };
         self.files.push(PostedFile { name, media_type, language: language_of(part), bytes: bytes.to_vec(), text: None });
     }
+}
+
+/// Stands for the border of a cell until the white space of the HTML is gone; a private-use character.
+const CELL: char = '\u{e001}';
+
+/// The text of HTML with its tables as lines of cells, as a header that was pasted from a document needs it.
+fn html_text(html: &str) -> String {
+    let mut marked = String::with_capacity(html.len() + html.len() / 8);
+    let mut rest = &html[..(0..=html.len().min(2 * TEXT_OCTETS)).rev().find(|end| html.is_char_boundary(*end)).unwrap_or(0)];
+    while let Some(at) = rest.find('<') {
+        let tag: String = rest[at..].chars().skip(1).take(7).take_while(|c| c.is_ascii_alphanumeric() || *c == '/').collect();
+        marked.push_str(&rest[..at]);
+        match tag.to_ascii_lowercase().as_str() {
+            "/td" | "/th" => marked.push(CELL),
+            "/tr" => marked.push_str("<br>"),
+            "/table" => marked.push_str("<br><br>"),
+            _ => {}
+        }
+        marked.push('<');
+        rest = &rest[at + 1..];
+    }
+    marked.push_str(rest);
+    let text = mail_parser::decoders::html::html_to_text(&marked);
+    let line = |line: &str| line.replace(&format!("{CELL} "), "\t").replace(CELL, "\t").trim().to_owned();
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// As much of a text as is taken.
+fn cut(text: &str) -> &str {
+    let end = (0..=text.len().min(TEXT_OCTETS)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 fn language_of(part: &mail_parser::MessagePart<'_>) -> Option<Language> {

@@ -119,9 +119,10 @@ fn is_heading(line: &str, labels: &Labels) -> bool {
 pub fn sections(text: &str, labels: &Labels, least: usize) -> Vec<Section> {
     let lines: Vec<&str> = text.lines().take(LINES).collect();
     let mut out = Vec::new();
-    let Some(mut at) = find_block(&lines, 0, labels, least, None) else {
+    let Some(start) = find_block(&lines, 0, labels, least, None) else {
         return vec![Section { sheet: Sheet::default(), text: text.trim().to_owned() }];
     };
+    let mut at = with_lines_above(&lines, start, labels);
     loop {
         let (sheet, end) = read_block(&lines, at, labels);
         let next = find_block(&lines, end, labels, least, Some(&sheet));
@@ -132,6 +133,15 @@ pub fn sections(text: &str, labels: &Labels, least: usize) -> Vec<Section> {
             _ => return out,
         }
     }
+}
+
+/// A block may begin with rows that begin none by themselves, such as the symbol.
+fn with_lines_above(lines: &[&str], start: usize, labels: &Labels) -> usize {
+    use Field as F;
+    let belongs = |line: &str| {
+        split_label(line, labels).is_some_and(|(field, ..)| matches!(field, F::Document | F::Original | F::Meeting | F::Reply | F::Purpose))
+    };
+    start - lines[..start].iter().rev().take_while(|line| belongs(line)).count()
 }
 
 /// Where a header begins, at or behind `from`; after another header it must be in another language.
@@ -310,6 +320,13 @@ mod tests {
         ];
         assert_eq!(fields(&found[0].sheet), expected);
         assert_eq!(found[0].text, "Text: of the statement\nContact: is needed");
+    }
+
+    #[test]
+    fn a_block_may_begin_with_the_symbol() {
+        let text = "Dear all,\n\nDocument: SG12-TD400\nSource: SG12\nTitle: LS/o on X\n\nText.";
+        let found = sections(text, &Labels::shipped(), 2);
+        assert_eq!(fields(&found[0].sheet)[0], (Field::Document, "SG12-TD400".to_owned()));
     }
 
     #[test]

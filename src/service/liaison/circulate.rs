@@ -16,7 +16,7 @@ use crate::domain::group::{Group, GroupCode, GuestLiaison, MissingEdition};
 use crate::domain::id::{LiaisonId, PostId};
 use crate::domain::language::Language;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::liaison::event::EventKind;
+use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::routing::{self, Route, Target};
 use crate::domain::liaison::statement::Statement;
 use crate::domain::post::{Arrival, Audience, Post, PostKind, PostState, Routed};
@@ -126,7 +126,8 @@ pub(super) async fn send(services: &Services, id: LiaisonId) -> Result<(), Failu
     for _ in 0..MOST_TRIES {
         let Some((version, mut dossier)) = record::find(services, id).await? else { return Ok(()) };
         let now = services.now();
-        if dossier.state().is_final() || dossier.statement.has_errors() {
+        // One that is closed may still get a further language; one that was taken back or refused goes nowhere.
+        if matches!(dossier.state(), State::Withdrawn | State::Rejected) || dossier.statement.has_errors() {
             return Ok(());
         }
         let group = services.group(&dossier.statement.group)?;

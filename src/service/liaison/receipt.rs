@@ -96,7 +96,8 @@ pub async fn send_receipt(services: &Services, receipt: Receipt<'_>) -> Result<(
     let state = dossier.state();
     let context = json!({
         "subject": dossier.statement.title().best(&[language]).cloned().unwrap_or_default(),
-        "statement": dossier.statement.name(),
+        // An identifier says nothing to a person.
+        "statement": if dossier.statement.symbol.is_some() || dossier.statement.number.is_some() { dossier.statement.name() } else { String::new() },
         "status": status(services, &dossier, receipt.answered, language),
         "rows": understood(services, &dossier, language),
         "problems": dossier.statement.problems.iter().map(|problem| shown(services, problem, language)).collect::<Vec<_>>(),
@@ -150,7 +151,7 @@ fn status(services: &Services, dossier: &Dossier, answered: Option<Answered>, la
             _ => word("receipt-out", &[]),
         }
     };
-    format!("{came} {next}")
+    if language.as_str() == "zh" { format!("{came}{next}") } else { format!("{came} {next}") }
 }
 
 /// Each field as understood; what is missing says so.
@@ -256,7 +257,11 @@ async fn recipients(
     let edition = circulate::language_for_bodies(&dossier.statement, group).map(|language| language.to_string()).unwrap_or_default();
     let mut lines = Vec::new();
     for route in routes {
-        let reason = services.texts.reason(language, &route.reason);
+        let mut reason = route.reason.clone();
+        if let (Rule::Destination, Some(purpose)) = (reason.rule, reason.about.get_mut(1)) {
+            *purpose = services.texts.word(language, &format!("purpose.{purpose}")).to_owned();
+        }
+        let reason = services.texts.reason(language, &reason);
         lines.push(match &route.target {
             Target::Subscribers(code) => {
                 let count = circulate::readers(services, code).await?;

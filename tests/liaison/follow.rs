@@ -1,0 +1,143 @@
+//! What happens after a statement is out, day by day; what a large group costs.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use enlace::domain::audience::Form;
+use enlace::domain::liaison::statement::Purpose;
+use enlace::domain::liaison::wish::Wish;
+use enlace::domain::post::Audience;
+use enlace::service::{Actor, liaison};
+
+use crate::bench::{Bench, block, mail};
+
+#[tokio::test]
+async fn reminders_are_exactly_the_series_and_stop_at_the_reply() {
+    for answered_after in [None, Some(2)] {
+        let bench = Bench::new("2026-12-01T15:00:00Z").await;
+        bench.members("email,role\nmia@example.org,manager\n", "SG12RG-AMR").await;
+        bench.members("email,role\nsam@example.org,manager\n", "SG2").await;
+        let id = bench
+            .post("SG12RG-AMR", "tsb@itu.example", &mail("m1@itu.example", "LS", &block("LS/o on X", "SG2", "22 January 2027")))
+            .await
+            .id();
+        assert_eq!(bench.show(id).await.view.state, "awaiting-reply");
+        let mut days = Vec::new();
+        for day in 0..80 {
+            let now = bench.advance(TimeDelta::days(1));
+            let sent = liaison::remind(&bench.services).await.unwrap();
+            // A second look on the same day, or a second node, sends nothing.
+            assert_eq!(liaison::remind(&bench.services).await.unwrap(), 0);
+            if sent > 0 {
+                days.push(now.date_naive().to_string());
+            }
+            if answered_after == Some(days.len()) && sent > 0 {
+                let reply = "Source: ITU-T SG2\nTitle: LS/r on X (reply to SG12RG-AMR-LS1)\nFor information to: SG12RG-AMR\nApproval: ITU-T SG2 meeting (Geneva, 4 January 2027)\nContact: Bo Example, bo@itu.example\n\nDone.\n";
+                bench.post("SG12RG-AMR", "tsb@itu.example", &mail("m2@itu.example", "LS/r", reply)).await;
+                assert_eq!(bench.show(id).await.view.state, "answered", "day {day}");
+            }
+        }
+        let series =
+            ["2027-01-08", "2027-01-15", "2027-01-18", "2027-01-19", "2027-01-20", "2027-01-21", "2027-01-22", "2027-01-29", "2027-02-05"];
+        assert_eq!(days, series[..answered_after.unwrap_or(series.len())]);
+        let reminders = bench.posts("SG12RG-AMR", ".reminder@").await;
+        let Audience::Listed(list) = &reminders[0].audience else { panic!("{:?}", reminders[0].audience) };
+        let who: Vec<String> = list.iter().map(|r| format!("{} {}", r.address, r.reason.key())).collect();
+        let expected = [
+            "mia@example.org chairman-copy",
+            "sam@example.org destination",
+            "tsbsg12@itu.example secretariat-copy",
+            "tsbsg2@itu.example destination",
+        ];
+        assert_eq!(who, expected);
+        let (subject, text) = bench.text(&reminders[0], 0).await;
+        assert_eq!(subject, "[SG12RG-AMR] Reminder (22 January 2027): SG12RG-AMR-LS1 LS/o on X");
+        assert!(
+            text.starts_with("This liaison statement asks for a reply. 14 days are left until the deadline, 22 January 2027.\n"),
+            "{text}"
+        );
+        if answered_after.is_none() {
+            let (subject, text) = bench.text(reminders.last().unwrap(), 0).await;
+            assert!(subject.contains("Overdue") && text.contains("passed 14 days ago"), "{subject}\n{text}");
+            assert_eq!(bench.show(id).await.view.state, "overdue");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_a_language_ends_with_what_is_there() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    bench.members("email,languages\nana@example.org,es\nben@example.org,en\n", "SG12RG-AMR").await;
+    let id = bench.post("SG12RG-AMR", "tsb@itu.example", &mail("w@itu.example", "LS", &block("LS/o on waiting", "-", "N/A"))).await.id();
+    let shown = bench.show(id).await;
+    assert_eq!((shown.posts.len(), shown.view.state), (1, "circulated"));
+    bench.advance(TimeDelta::days(3) - TimeDelta::minutes(1));
+    liaison::send_due(&bench.services).await.unwrap();
+    assert_eq!(bench.show(id).await.posts.len(), 1, "the third day is not over");
+    bench.advance(TimeDelta::minutes(1));
+    for _ in 0..2 {
+        liaison::send_due(&bench.services).await.unwrap();
+        assert_eq!(bench.show(id).await.posts.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_readers_cost_each_edition_once() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    let accounts: String = (0..10_000)
+        .map(|n| format!("r{n}@example.org,ties,member-state,{},SG12,{}\n", ["MX", "BR", "HN"][n % 3], ["es", "en"][n % 2]))
+        .collect();
+    let accounts = format!("email,kind,category,country,study_groups,languages\n{accounts}");
+    let actor = Actor::command_line();
+    enlace::service::account::import(&bench.services, &actor, accounts.as_bytes(), "a.csv", enlace::service::account::Manner::default())
+        .await
+        .unwrap();
+    let members: String = (0..10_000).map(|n| format!("r{n}@example.org\n")).collect();
+    bench.members(&format!("email\n{members}"), "SG12RG-AMR").await;
+    let two = format!(
+        "{}\nTítulo: LS/o sobre una cosa\nOrigen: SG12RG-AMR\nPara información a: GANT\n\nTexto.\n",
+        block("LS/o on a thing", "-", "N/A")
+    );
+    let started = Instant::now();
+    let id = bench.post("SG12RG-AMR", "tsb@itu.example", &mail("big@itu.example", "LS", &two)).await.id();
+    let elapsed = started.elapsed();
+    let shown = bench.show(id).await;
+    assert_eq!(shown.posts.len(), 1);
+    let post = bench.posts("SG12RG-AMR", ".r0@").await.remove(0);
+    // Two languages: whole, both in one, cover for guests.
+    let Audience::Routed(routed) = &post.audience else { panic!("{:?}", post.audience) };
+    assert_eq!(routed.forms, [Form::Whole, Form::Whole, Form::Both, Form::Both, Form::Cover, Form::Cover]);
+    assert_eq!(post.editions.len(), 6, "as many renderings as editions, whatever the number of readers");
+    assert!(postcard_octets(&post) < 20_000, "the post does not grow with its readers");
+    assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
+    let what: Vec<_> = shown.view.events.iter().map(|event| event.what.clone()).collect();
+    assert!(what.iter().any(|what| what.contains("subscriber: 10000")), "{what:?}");
+}
+
+fn postcard_octets(post: &enlace::domain::post::Post) -> usize {
+    serde_json::to_vec(post).unwrap().len()
+}
+
+#[tokio::test]
+async fn a_flood_is_taken_as_a_daily_digest_but_for_what_was_asked_to_come_at_once() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    bench.members("email,languages\nana@example.org,es\nben@example.org,en\n", "SG12RG-AMR").await;
+    let (code, ana) = ("SG12RG-AMR".parse().unwrap(), "ana@example.org".parse().unwrap());
+    let wish = Wish { shown: vec![Purpose::Information, Purpose::Comment], ..Wish::parse("action,9/12").unwrap() };
+    liaison::set_wish(&bench.services, &Actor::command_line(), &code, &ana, Some(&wish)).await.unwrap();
+    let stranger = "sam@example.org".parse().unwrap();
+    assert!(liaison::set_wish(&bench.services, &Actor::command_line(), &code, &stranger, Some(&wish)).await.is_err());
+    for n in 0..3 {
+        let text = block(&format!("LS/o on matter {n}"), "-", "N/A");
+        bench.post("SG12RG-AMR", "tsb@itu.example", &mail(&format!("d{n}@itu.example"), "LS", &text)).await;
+    }
+    bench.advance(TimeDelta::hours(16));
+    assert_eq!(liaison::send_digest(&bench.services, "digest@1").await.unwrap(), 1);
+    assert_eq!(liaison::send_digest(&bench.services, "digest@1").await.unwrap(), 0, "what was in one is in no other");
+    let digests = bench.posts("SG12RG-AMR", ".liaison-digest@").await;
+    let (subject, text) = bench.text(&digests[0], 0).await;
+    assert_eq!(subject, "[SG12RG-AMR] Declaraciones de coordinación (3)");
+    assert!((0..3).all(|n| text.contains(&format!("matter {n}"))) && text.contains("/liaisons/"), "{text}");
+    let Audience::Listed(list) = &digests[0].audience else { panic!() };
+    assert_eq!(list.iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), ["ana@example.org"]);
+}
