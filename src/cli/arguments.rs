@@ -324,6 +324,9 @@ pub struct MemberOptions {
     /// Links instead of attachments, for slow lines.
     #[arg(long, value_name = "BOOL")]
     pub links: Option<bool>,
+    /// Are her posts held for a moderator first?
+    #[arg(long, value_name = "BOOL")]
+    pub moderated: Option<bool>,
     /// Digests as plain text instead of MIME.
     #[arg(long, value_name = "BOOL")]
     pub plain_digest: Option<bool>,
@@ -496,6 +499,9 @@ pub enum Hold {
     Release {
         /// From `hold list`.
         id: String,
+        /// Let its proved sender through always from now on.
+        #[arg(long)]
+        always: bool,
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,

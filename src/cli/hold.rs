@@ -31,9 +31,13 @@ pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Fai
             );
             Ok(Report::new(text, to_json(&shown)?))
         }
-        Hold::Release { id, change } => {
-            let post = moderate::release(services, &actor, post_id(&id)?, change.dry_run).await?;
-            done(&post, "released", change.dry_run)
+        Hold::Release { id, always, change } => {
+            let id = post_id(&id)?;
+            let post = match always {
+                true => moderate::allow(services, &actor, id, change.dry_run).await?,
+                false => moderate::release(services, &actor, id, change.dry_run).await?,
+            };
+            done(&post, if post.released { "released" } else { "released by the first of two persons" }, change.dry_run)
         }
         Hold::Reject { id, reason, change } => {
             let post = moderate::reject(services, &actor, post_id(&id)?, &reason, change.dry_run).await?;

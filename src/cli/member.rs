@@ -88,6 +88,7 @@ fn settings(context: &Context<'_>, options: &MemberOptions) -> Result<Settings, 
         ("both", yes_or_no(options.both)),
         ("own_posts", yes_or_no(options.own_posts)),
         ("links", yes_or_no(options.links)),
+        ("moderated", yes_or_no(options.moderated)),
         ("plain_digest", yes_or_no(options.plain_digest)),
         ("invitations", yes_or_no(options.invitations)),
     ];

@@ -40,6 +40,10 @@ pub struct Limits {
     pub sessions_network: usize,
     /// Robot mails an address and day, over all groups (RFC 3834 section 2).
     pub robot_mail: u32,
+    /// Posts and command mails of one sender an hour; 0: no limit.
+    pub sender_mails: u32,
+    /// Mails to one group an hour; 0: no limit.
+    pub group_mails: u32,
     /// How long a transient failure of the relay is tried again (RFC 5321 section 4.5.4.1).
     pub retry_for: Span,
     /// Below this much free disk no mail is taken (452 4.3.1).
@@ -72,6 +76,8 @@ impl Default for Limits {
             sessions_trusted_network: 10_000,
             sessions_network: 50,
             robot_mail: 10,
+            sender_mails: 0,
+            group_mails: 0,
             retry_for: seconds(5 * 86_400),
             free_disk: Octets(200 << 20),
             statement_files: Octets(10 << 20),

@@ -198,6 +198,7 @@ pub fn bare_group(code: &GroupCode) -> Group {
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        house: crate::domain::house::HouseRules::default(),
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

@@ -206,6 +206,31 @@ pub fn may_post(
     if_proved(sender, Reason::new(Rule::PosterSubscribed, about()))
 }
 
+/// The verdict on a discussion post after the group's own order: a member whose posts are looked at first is held, unless a
+/// moderator always lets the sender through; such a sender need not be a member where non-members are held.
+pub fn moderated(
+    group: &Group,
+    sender: &SenderProof,
+    account: Option<&Account>,
+    subscription: Option<&Subscription>,
+    always: bool,
+    verdict: Verdict,
+) -> Verdict {
+    let about = || [sender.author().to_string(), group.code.to_string()];
+    match verdict {
+        Verdict::Hold(reason) if always && reason.rule == Rule::HeldNonmember => {
+            if_proved(sender, Reason::new(Rule::AlwaysAllowed, about()))
+        }
+        Verdict::Accept(reason) if !always => {
+            let runs_it =
+                account.is_some_and(|account| is_secretariat(group, account)) || subscription.is_some_and(|s| s.role > Role::Member);
+            let first = group.house.moderate || subscription.is_some_and(|subscription| subscription.moderated);
+            if first && !runs_it { Verdict::Hold(Reason::new(Rule::HeldModerated, about())) } else { Verdict::Accept(reason) }
+        }
+        other => other,
+    }
+}
+
 /// May the sender announce? Managers and the secretariat only.
 pub fn may_announce(
     group: &Group,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::address::EmailAddress;
+use super::house::HouseRules;
 use super::language::{Language, Localized};
 
 /// The official acronym of a group, such as `SG12RG-AMR`: letters, digits and hyphens, upper case, at most 32.
@@ -265,6 +266,8 @@ pub struct Group {
     pub grace: Duration,
     /// One transaction a recipient, with the recipient's own one-click link; else many recipients a transaction.
     pub personal: bool,
+    /// Who is looked at first, who may not write, who belongs by rule, and what data are kept for.
+    pub house: HouseRules,
     /// A footer for discussion posts; breaks the author's signature, so it is empty by default.
     pub footer: Option<Localized<String>>,
     /// Who may read the archive.

@@ -13,6 +13,7 @@ pub mod country;
 pub mod destination;
 pub mod gate;
 pub mod group;
+pub mod house;
 pub mod id;
 pub mod language;
 pub mod ledger;

@@ -235,6 +235,10 @@ rules! {
     NotConfirmed "not-confirmed" 250 (2, 0, 0) "{0} did not confirm the subscription to {1} by {2}";
     /// Known by a role, resolved when it was sent.
     RoleCopy "role-copy" 250 (2, 0, 0) "{1} of {0}";
+    /// A moderator always lets the sender through.
+    AlwaysAllowed "always-allowed" 250 (2, 0, 0) "{0} is always let through by the moderators of {1}";
+    /// Two persons have to release it, and one has.
+    HalfReleased "half-released" 250 (2, 0, 0) "held: {0} released it, and a second person has to";
 }
 
 impl Reason {

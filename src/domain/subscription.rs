@@ -163,6 +163,8 @@ pub struct Subscription {
     pub plain_digest: bool,
     /// Meetings as invitations to her alone (RFC 5546 REQUEST), which every calendar program updates by itself.
     pub invitations: bool,
+    /// Are her discussion posts looked at by a moderator first? A manager sets it.
+    pub moderated: bool,
     /// Where it stands.
     pub state: SubscriptionState,
     /// Who put her there.
@@ -188,6 +190,7 @@ impl Subscription {
             links: false,
             plain_digest: false,
             invitations: false,
+            moderated: false,
             state: SubscriptionState::Active,
             provenance,
             invitation: None,

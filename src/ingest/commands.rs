@@ -66,6 +66,9 @@ impl Incoming {
         }
         let proof = self.proof().await?;
         let address = proof.author();
+        if let Some(reason) = self.too_much(group, &proof) {
+            return Err(reason.into());
+        }
         let Some(account) = self.services.store.account_by_address(address).await? else {
             return Err(Reason::new(Rule::NoAccount, [address.as_str()]).into());
         };

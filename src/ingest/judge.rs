@@ -12,6 +12,7 @@ use crate::domain::post::{Arrival, Audience, BodyRef, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Role;
+use crate::mail::compose;
 use crate::mail::message::HOPS;
 use crate::mail::token::Purpose;
 use crate::measure::{Stage, Timer};
@@ -69,6 +70,10 @@ impl Incoming {
                     continue;
                 }
             };
+            if let Some(reason) = self.too_much(group, &proof) {
+                answers.push((*index, self.answer(Err(Refusal::Rule(reason)))));
+                continue;
+            }
             let verdict = self.judge(group, *address, &proof).await;
             let state = match verdict {
                 Ok(Verdict::Accept(_)) => PostState::Accepted,
@@ -104,8 +109,11 @@ impl Incoming {
     }
 
     async fn judge(&self, group: &Group, address: Address, proof: &SenderProof) -> Result<Verdict, Refusal> {
-        if let Some(reason) = self.loops(group, address) {
+        if let Some(reason) = self.loops(group, address).await? {
             return Ok(Verdict::Refuse(reason));
+        }
+        if group.house.bans(proof.author()) {
+            return Ok(Verdict::Refuse(Reason::new(Rule::Banned, [proof.author().as_str(), group.code.as_str()])));
         }
         if address == Address::Owner {
             return Ok(Verdict::Accept(Reason::new(Rule::RobotMail, ["owner"])));
@@ -119,26 +127,36 @@ impl Incoming {
         let today = self.services.today();
         Ok(match address {
             Address::Announce => gate::may_announce(group, proof, account, subscription, today),
-            Address::List | Address::Owner => gate::may_post(group, proof, account, subscription, today),
+            Address::List | Address::Owner => moderate::judge_post(&self.services, group, proof, account, subscription).await?,
         })
     }
 
     /// Loops, robots and notifications: a list never distributes them (RFC 5321 section 6.3, RFC 3834 section 2, RFC 2919).
-    fn loops(&self, group: &Group, address: Address) -> Option<Reason> {
+    async fn loops(&self, group: &Group, address: Address) -> Result<Option<Reason>, Refusal> {
         let domain = &self.services.site.domain;
-        if self.message.hops > HOPS {
-            return Some(Reason::new(Rule::TooManyHops, [self.message.hops.to_string()]));
+        let list = group.address(domain);
+        if self.message.hops >= self.services.config.limits.hops.min(HOPS) {
+            return Ok(Some(Reason::new(Rule::TooManyHops, [self.message.hops.to_string()])));
         }
-        let list_id = format!("{}.{domain}", group.list);
-        if self.message.has_been_through(&group.address(domain), &list_id) || self.message.enlace_ref.is_some() {
-            return Some(Reason::new(Rule::Loop, [group.code.as_str()]));
+        let list_id = compose::list_id(group, domain);
+        if self.message.has_been_through(&list, &list_id) || self.message.was_delivered_to(&list) || self.is_own_copy().await? {
+            return Ok(Some(Reason::new(Rule::Loop, [group.code.as_str()])));
         }
         if self.transaction.reverse_path == ReversePath::Null {
-            return Some(Reason::new(Rule::NullSender, [group.address(domain)]));
+            return Ok(Some(Reason::new(Rule::NullSender, [list])));
         }
         // The secretariat's own systems may announce; a vacation reply is never for a discussion or the owners.
         let vacation = self.message.auto_submitted.is_some() || matches!(self.message.precedence.as_deref(), Some("bulk" | "junk"));
-        (vacation && address != Address::Announce).then(|| Reason::new(Rule::Automatic, [group.address(domain)]))
+        Ok((vacation && address != Address::Announce).then(|| Reason::new(Rule::Automatic, [list])))
+    }
+
+    /// A copy of a post of ours; that of another service may pass once, and what comes back of it bears our own stamps.
+    async fn is_own_copy(&self) -> Result<bool, Refusal> {
+        let named = self.message.enlace_ref.as_deref().and_then(|key| key.split('.').next()).and_then(|post| post.parse().ok());
+        Ok(match named {
+            Some(post) => self.services.store.post(post).await?.is_some(),
+            None => false,
+        })
     }
 
     /// Keeps what passed: one post for all groups that accept it, so that one person gets one copy; a post each for the held.
@@ -259,7 +277,7 @@ impl Incoming {
                 "subject": self.message.subject,
                 "confirm_address": format!("{}-confirm+{token}@{}", group.list, self.services.site.domain),
                 "link": format!("{}/c/{token}", self.services.site.base_url),
-                "days": moderate::HELD_DAYS,
+                "days": moderate::held_days(&self.services),
             }),
             reply_to: Some(format!("{}-confirm+{token}", group.list)),
             in_reply_to: None,

@@ -9,6 +9,7 @@ mod commands;
 mod judge;
 mod liaison;
 mod login;
+mod rates;
 mod senders;
 mod tokens;
 
@@ -22,6 +23,7 @@ use crate::domain::address::{EmailAddress, ReversePath};
 use crate::domain::destination::Destination;
 use crate::domain::group::Group;
 use crate::domain::post::Arrival;
+use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::{self, Message};
 use crate::measure::{self, Stage, Timer};
@@ -34,18 +36,20 @@ use crate::store::StoreError;
 pub struct Ingest {
     services: Arc<Services>,
     doors: login::Doors,
+    rates: Arc<rates::Rates>,
 }
 
 impl Ingest {
     /// Over these use cases.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, doors: login::Doors::default() }
+        Self { services, doors: login::Doors::default(), rates: Arc::default() }
     }
 }
 
 /// A transaction with what was read of it.
 struct Incoming {
     services: Arc<Services>,
+    rates: Arc<rates::Rates>,
     transaction: Transaction,
     message: Message,
     arrival: Arrival,
@@ -59,6 +63,18 @@ impl Incoming {
             Ok(author) => Ok(&author.address),
             Err(doubt) => Err(Reason::new(Rule::FromUnclear, [doubt.to_string()])),
         }
+    }
+
+    /// More than `[limits]` lets one sender send or one group get in an hour?
+    fn too_much(&self, group: &Group, proof: &SenderProof) -> Option<Reason> {
+        let (limits, now) = (&self.services.config.limits, self.services.now());
+        let author = proof.author();
+        let sender = format!("{} {}", if proof.is_proved() { "proved" } else { "unproved" }, author.key());
+        if !self.rates.allow(&sender, limits.sender_mails, now) {
+            return Some(Reason::new(Rule::RateLimited, [author.as_str()]));
+        }
+        let busy = !self.rates.allow(&format!("group {}", group.code), limits.group_mails, now);
+        busy.then(|| Reason::new(Rule::ListBusy, [group.code.as_str()]))
     }
 
     /// A robot, a list or a notification wrote it.
@@ -175,7 +191,14 @@ impl Receiver for Ingest {
             ..Arrival::default()
         };
         let (timer, protocol) = (Timer::of(Stage::Accept), session.protocol);
-        let incoming = Incoming { services: Arc::clone(&self.services), transaction, message, arrival, found: OnceCell::new() };
+        let incoming = Incoming {
+            services: Arc::clone(&self.services),
+            rates: Arc::clone(&self.rates),
+            transaction,
+            message,
+            arrival,
+            found: OnceCell::new(),
+        };
         let answers = incoming.handle().await;
         timer.done();
         for answer in &answers {

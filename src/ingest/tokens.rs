@@ -14,7 +14,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::mail::content;
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
-use crate::service::{Actor, Failure, moderate, subscribe};
+use crate::service::{Actor, Failure, moderate, rights, subscribe};
 
 /// Octets of a moderator's mail that are read for the reason.
 const REASON_OCTETS: usize = 4_000;
@@ -75,6 +75,7 @@ impl Incoming {
             Purpose::Release,
             Purpose::Reject,
             Purpose::Discard,
+            Purpose::Allow,
             Purpose::Approve,
             Purpose::Deny,
             Purpose::Stop,
@@ -85,10 +86,11 @@ impl Incoming {
             return Err(invalid());
         };
         let services = &self.services;
-        let actor = Actor { name: format!("holder of a moderation token ({})", self.transaction.reverse_path) };
+        let actor = self.moderator(group, purpose).await?;
         let post = PostId(id);
         Ok(match purpose {
             Purpose::Release => format!("released {}", moderate::release(services, &actor, post, false).await.map_err(used)?.id),
+            Purpose::Allow => format!("allowed {}", moderate::allow(services, &actor, post, false).await.map_err(used)?.id),
             Purpose::Discard => format!("discarded {}", moderate::discard(services, &actor, post, false).await.map_err(used)?.id),
             Purpose::Reject => {
                 let reason = self.reason().await?;
@@ -111,6 +113,28 @@ impl Incoming {
 
     async fn is_statement(&self, id: PostId) -> Result<bool, Refusal> {
         Ok(self.services.store.post(id).await?.is_some_and(|post| post.kind == PostKind::Liaison))
+    }
+
+    /// Who decides. The token proves that its holder reads a moderator's mail; where two persons have to release, it must be proved
+    /// who she is, or one person with one mail could be both.
+    async fn moderator(&self, group: &Group, purpose: Purpose) -> Result<Actor, Refusal> {
+        if !group.house.two_persons || !matches!(purpose, Purpose::Release | Purpose::Allow) {
+            return Ok(Actor { name: format!("holder of a moderation token ({})", self.transaction.reverse_path) });
+        }
+        let proof = self.proof().await?;
+        let author = proof.author();
+        if !proof.is_proved() {
+            return Err(Reason::new(Rule::Unproved, [author.as_str()]).into());
+        }
+        let account = self.services.store.account_by_address(author).await?;
+        let may = match &account {
+            Some(account) => rights::may_moderate(&self.services, group, account).await?.is_accept(),
+            None => false,
+        };
+        match account {
+            Some(account) if may => Ok(Actor::from(account.address())),
+            _ => Err(Reason::new(Rule::MayNotManage, [author.as_str(), group.code.as_str()]).into()),
+        }
     }
 
     /// What the moderator wrote above the quoted text.

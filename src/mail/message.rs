@@ -241,6 +241,15 @@ impl Message {
         self.auto_submitted.is_some() || !self.list_ids.is_empty() || matches!(self.precedence.as_deref(), Some("bulk" | "list" | "junk"))
     }
 
+    /// Does a `Delivered-To` tell that it was delivered to `address` before? Those above the first `Received` are of the mail system
+    /// that hands it over now, and may name the list.
+    pub fn was_delivered_to(&self, address: &str) -> bool {
+        let fields = &self.header.fields;
+        let first = fields.iter().position(|field| field.name.eq_ignore_ascii_case("Received")).unwrap_or(0);
+        let of_now = fields.iter().take(first).filter(|field| field.name.eq_ignore_ascii_case("Delivered-To")).count();
+        self.delivered_to.iter().skip(of_now).any(|to| to.eq_ignore_ascii_case(address))
+    }
+
     /// Has it been through the list of this address and List-Id before? Copies carry both (`mail::compose`).
     pub fn has_been_through(&self, list_address: &str, list_id: &str) -> bool {
         let is = |text: &String, other: &str| text.eq_ignore_ascii_case(other);

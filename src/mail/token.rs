@@ -62,6 +62,8 @@ pub enum Purpose {
     Feed = 13,
     /// A link that stops an announcement or statement within its grace time; carries a post's id.
     Stop = 14,
+    /// `L-moderate+TOKEN`: let the held post through, and its sender always; carries a post's id.
+    Allow = 30,
     /// The seal of a manifest of the archive; never sent.
     Manifest = 40,
     /// `L-moderate+TOKEN`: the answer to a receipt corrects a statement; carries a statement's id.

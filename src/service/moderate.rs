@@ -9,18 +9,30 @@ use serde_json::json;
 
 use super::robot::{self, Allowance, RobotMail};
 use super::{Actor, Failure, Services, lookalike};
-use crate::domain::gate;
+use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
+use crate::domain::gate::{self, Verdict};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::PostId;
 use crate::domain::post::{Post, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
-use crate::domain::subscription::Role;
+use crate::domain::subscription::{Role, Subscription};
 
-/// A held post waits so long for a person, then it is discarded with a notice to its author, if he is proved.
-pub const HELD_DAYS: i64 = 14;
+/// Register of senders that are always let through, by group.
+const ALLOWED: &str = "sender-allowed";
+/// Register of who released a post first, where two have to.
+const RELEASES: &str = "hold-releases";
 /// Octets of a held post that `hold show` prints.
 const SHOWN_OCTETS: usize = 16 * 1024;
+
+/// How many days a held post waits for a person, as mails say it; then it is discarded with a notice to its author, if she is proved.
+pub fn held_days(services: &Services) -> u64 {
+    match services.config.retention.held.0.as_secs() / 86_400 {
+        0 => 3_650,
+        days => days,
+    }
+}
 
 /// One held post, as JSON has it.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +55,8 @@ pub struct HeldPost {
     pub proved: bool,
     /// Size in octets.
     pub octets: u64,
+    /// Does it go out now? Not while it is held, nor after the first of two releases.
+    pub released: bool,
 }
 
 /// A held post with its beginning.
@@ -69,6 +83,7 @@ fn row(post: &Post) -> Option<HeldPost> {
         at: post.received_at,
         proved: post.sender.as_ref().is_some_and(SenderProof::is_proved),
         octets: post.octets(),
+        released: false,
     })
 }
 
@@ -117,6 +132,17 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
             shown.from
         )));
     }
+    let group = services.group(&post.groups[0])?;
+    if group.house.two_persons && !second_person(services, actor, id, dry_run).await? {
+        let half = PostState::Held(Reason::new(Rule::HalfReleased, [actor.name.as_str()]));
+        let shown = HeldPost { reason: Reason::new(Rule::HalfReleased, [actor.name.as_str()]).text(), released: false, ..shown };
+        if !dry_run {
+            post.state = half;
+            services.store.update_post(post).await?;
+            services.audit(actor, "hold release, first person", Some(&group.code), format!("{id} from {}", shown.from)).await?;
+        }
+        return Ok(shown);
+    }
     if !dry_run {
         post.state = PostState::Accepted;
         post.not_before = services.now();
@@ -124,7 +150,109 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
         services.store.update_post(post).await?;
         services.audit(actor, "hold release", Some(&group), format!("{id} from {}", shown.from)).await?;
     }
+    Ok(HeldPost { released: true, ..shown })
+}
+
+/// Lets it go out, and from now on whatever its author posts to its groups.
+///
+/// # Errors
+/// When it is not held, or its author is not proved: anybody could write in her name for ever.
+pub async fn allow(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
+    let post = held(services, id).await?;
+    let Some(SenderProof::Proved { author, .. }) = post.sender.clone() else {
+        return Err(Failure::Invalid(format!(
+            "it is not proved who sent {id}, so its sender cannot be let through always; release this one only"
+        )));
+    };
+    let groups = post.groups.clone();
+    let shown = release(services, actor, id, dry_run).await?;
+    if !dry_run {
+        for group in groups {
+            let key = allowed_key(&group, &author);
+            if services.store.entry(ALLOWED, &key).await?.is_none() {
+                services.store.put_entry(ALLOWED, &key, 0, actor.name.clone().into_bytes()).await?;
+            }
+            services.audit(actor, "sender allow", Some(&group), author.to_string()).await?;
+        }
+    }
     Ok(shown)
+}
+
+/// Takes back [`allow`]; `false` if it was not given.
+///
+/// # Errors
+/// When the store fails.
+pub async fn disallow(services: &Services, actor: &Actor, group: &GroupCode, sender: &EmailAddress) -> Result<bool, Failure> {
+    let key = allowed_key(group, sender);
+    let known = services.store.entry(ALLOWED, &key).await?.is_some();
+    if known {
+        services.store.remove_entry(ALLOWED, &key).await?;
+        services.audit(actor, "sender disallow", Some(group), sender.to_string()).await?;
+    }
+    Ok(known)
+}
+
+/// Senders that the moderators of a group always let through.
+///
+/// # Errors
+/// When the store fails.
+pub async fn allowed(services: &Services, group: &GroupCode) -> Result<Vec<String>, Failure> {
+    let prefix = format!("{group}|");
+    let mut senders = Vec::new();
+    let mut after = Some(prefix.clone());
+    loop {
+        let page = services.store.entries(ALLOWED, after.as_deref(), 500).await?;
+        let Some((last, ..)) = page.last() else { return Ok(senders) };
+        after = Some(last.clone());
+        let of_group = page.len();
+        senders.extend(page.iter().map_while(|(key, ..)| key.strip_prefix(&prefix)).map(str::to_owned));
+        if senders.len() < of_group || !page.last().is_some_and(|(key, ..)| key.starts_with(&prefix)) {
+            return Ok(senders);
+        }
+    }
+}
+
+/// What the gate, the bans and the moderators of the group say to a discussion post.
+///
+/// # Errors
+/// When the store fails.
+pub async fn judge_post(
+    services: &Services,
+    group: &Group,
+    sender: &SenderProof,
+    account: Option<&Account>,
+    subscription: Option<&Subscription>,
+) -> Result<Verdict, Failure> {
+    let author = sender.author();
+    if group.house.bans(author) {
+        return Ok(Verdict::Refuse(Reason::new(Rule::Banned, [author.as_str(), group.code.as_str()])));
+    }
+    let verdict = gate::may_post(group, sender, account, subscription, services.today());
+    let asks =
+        group.house.moderate || subscription.is_some_and(|subscription| subscription.moderated) || matches!(verdict, Verdict::Hold(_));
+    let always = asks && services.store.entry(ALLOWED, &allowed_key(&group.code, author)).await?.is_some();
+    Ok(gate::moderated(group, sender, account, subscription, always, verdict))
+}
+
+fn allowed_key(group: &GroupCode, sender: &EmailAddress) -> String {
+    format!("{group}|{}", sender.key())
+}
+
+/// Is this the second of two different persons who release the post? Notes the first.
+async fn second_person(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<bool, Failure> {
+    let key = id.to_string();
+    match services.store.entry(RELEASES, &key).await? {
+        Some((_, first)) => Ok(first != actor.name.as_bytes()),
+        None if dry_run => Ok(false),
+        None => {
+            // Two who are first at the same time: one of them is the second.
+            let first = services.store.put_entry(RELEASES, &key, 0, actor.name.clone().into_bytes()).await?.is_some();
+            if first {
+                return Ok(false);
+            }
+            Ok(services.store.entry(RELEASES, &key).await?.is_some_and(|(_, first)| first != actor.name.as_bytes()))
+        }
+    }
 }
 
 /// Sends it back with a reason. The author is told by mail only if he is proved; a stranger never is.
@@ -161,12 +289,15 @@ pub async fn discard(services: &Services, actor: &Actor, id: PostId, dry_run: bo
     Ok(shown)
 }
 
-/// Discards what waited for [`HELD_DAYS`]; proved authors are told. Returns how many.
+/// Discards what waited for `retention.held`; proved authors are told. Returns how many.
 ///
 /// # Errors
 /// The store's.
 pub async fn expire(services: &Services) -> Result<usize, Failure> {
-    let before = services.now() - TimeDelta::days(HELD_DAYS);
+    let Some(patience) = TimeDelta::from_std(services.config.retention.held.0).ok().filter(|patience| !patience.is_zero()) else {
+        return Ok(0);
+    };
+    let before = services.now() - patience;
     let mut expired = 0;
     for mut post in services.store.held_posts().await?.into_iter().filter(|post| post.received_at < before) {
         let group = services.group(&post.groups[0])?;
@@ -210,7 +341,8 @@ pub async fn notify(services: &Services, post: &Post, group: &Group) -> Result<(
                     "release_address": address(Purpose::Release),
                     "reject_address": address(Purpose::Reject),
                     "discard_address": address(Purpose::Discard),
-                    "days": HELD_DAYS,
+                    "allow_address": address(Purpose::Allow),
+                    "days": held_days(services),
                 }),
                 reply_to: None,
                 in_reply_to: None,
@@ -232,7 +364,7 @@ async fn tell_author(services: &Services, post: &Post, group: &Group, template: 
             account: account.as_ref(),
             group,
             template,
-            context: json!({ "subject": post.subject, "reason": reason, "days": HELD_DAYS }),
+            context: json!({ "subject": post.subject, "reason": reason, "days": held_days(services) }),
             reply_to: None,
             in_reply_to: Some(&post.message_id),
             allowance: Allowance::Answer,

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Failure, Services, senders};
+use super::{Failure, Services, moderate, senders};
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::Group;
 use crate::domain::id::{AccountId, PostId};
@@ -117,7 +117,7 @@ pub async fn confirm_author(services: &Services, id: PostId) -> Result<Confirmed
         };
         let verdict = match post.kind {
             PostKind::Announcement => gate::may_announce(&group, &sender, account.as_ref(), subscription.as_ref(), today),
-            _ => gate::may_post(&group, &sender, account.as_ref(), subscription.as_ref(), today),
+            _ => moderate::judge_post(services, &group, &sender, account.as_ref(), subscription.as_ref()).await?,
         };
         match verdict {
             Verdict::Accept(_) => {}

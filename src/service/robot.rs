@@ -1,7 +1,7 @@
 //! Mail that Enlace writes to one person: answers, questions, notices.
 //!
 //! It goes the way of every post (kept, planned, handed over, in the ledger), without list headers. Answers to strangers
-//! are impossible here by construction: the caller has an account, a proof or a token. At most [`ANSWERS_A_DAY`] answers
+//! are impossible here by construction: the caller has an account, a proof or a token. At most `limits.robot_mail` answers
 //! go to one address in a day over all groups, so that nobody can be flooded by forged requests.
 
 use bytes::Bytes;
@@ -19,8 +19,6 @@ use crate::domain::reason::{Reason, Rule};
 use crate::mail::write::{self, Automatic, Letter, Mailbox};
 use crate::store::{BodySource, Kept};
 
-/// Answers to one address in one day (CONTRACT 2, after Mailman's habit).
-pub const ANSWERS_A_DAY: u64 = 10;
 /// Notices to one person in one day, such as "a post waits for you"; more are left out, the pages show them all.
 pub const NOTICES_A_DAY: u64 = 50;
 /// Questions to one address in one day over all groups: "did you send this?", "did you ask to subscribe?".
@@ -141,8 +139,11 @@ async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -
     let key = format!("{}|{}", services.today(), to.key());
     let within = async |kind: &str, limit: u64| -> Result<bool, Failure> { Ok(services.store.count_up(kind, &key).await? <= limit) };
     Ok(match allowance {
-        Allowance::Answer => within("robot-answer", ANSWERS_A_DAY).await?,
-        Allowance::Question => within("robot-question", SUBSCRIBE_QUESTIONS_A_DAY).await? && within("robot-answer", ANSWERS_A_DAY).await?,
+        Allowance::Answer => within("robot-answer", u64::from(services.config.limits.robot_mail)).await?,
+        Allowance::Question => {
+            within("robot-question", SUBSCRIBE_QUESTIONS_A_DAY).await?
+                && within("robot-answer", u64::from(services.config.limits.robot_mail)).await?
+        }
         Allowance::Notice => within("robot-notice", NOTICES_A_DAY).await?,
         Allowance::Receipt => true,
     })

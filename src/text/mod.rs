@@ -42,7 +42,10 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("confirm-unsubscription", &["link"]),
     ("did-you-send-this", &["subject", "link", "days"]),
     ("held-expired", &["subject"]),
-    ("held-notice", &["from", "looks_like", "subject", "reason", "release_address", "reject_address", "discard_address", "days"]),
+    (
+        "held-notice",
+        &["from", "looks_like", "subject", "reason", "release_address", "reject_address", "discard_address", "allow_address", "days"],
+    ),
     ("help", &[]),
     // member is the address of the one it is about
     ("member-lost", &["member", "member_name", "reason"]),

@@ -23,7 +23,7 @@ fn sample() -> Value {
         settings => context! { streams => ["announce", "liaison"], languages => ["es", "en"], delivery => "digest" },
         link => "https://lists.example.org/x", days => 14, stop_address => "l-moderate+f@lists.example.org", subject => "A subject", member => "ana@example.org", member_name => "Ana Example",
         from => "ana@example.org", looks_like => "bo@example.org", reason => "because", release_address => "l-moderate+a@lists.example.org", reject_address => "l-moderate+b@lists.example.org",
-        discard_address => "l-moderate+c@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
+        discard_address => "l-moderate+c@lists.example.org", allow_address => "l-moderate+g@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
         organisation => "Example", country => "MX", kind => "ties", category => "associate", outcome => "declined", approve_address => "l-moderate+d@lists.example.org",
         deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],

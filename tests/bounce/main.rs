@@ -6,4 +6,6 @@ mod support;
 
 mod comeback;
 mod corpus;
+mod floods;
 mod forms;
+mod moderation;

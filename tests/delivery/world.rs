@@ -64,6 +64,7 @@ pub fn group(name: &str, personal: bool) -> Group {
         grace: Duration::ZERO,
         personal,
         footer: None,
+        house: enlace::domain::house::HouseRules::default(),
         archive: enlace::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

@@ -74,6 +74,7 @@ fn group(code: &str, languages: &[&str]) -> Group {
         grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
+        house: enlace::domain::house::HouseRules::default(),
         archive: enlace::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

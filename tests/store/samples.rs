@@ -82,6 +82,7 @@ pub fn group(name: &str) -> Group {
         grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
+        house: enlace::domain::house::HouseRules::default(),
         archive: enlace::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

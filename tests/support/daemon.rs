@@ -25,6 +25,8 @@ pub struct Daemon {
 /// What a test wants to be different from the defaults.
 #[derive(Clone)]
 pub struct Setup {
+    /// The list domain.
+    pub domain: &'static str,
     /// `relay` table of the configuration.
     pub relay: String,
     /// Further TOML.
@@ -39,7 +41,14 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { relay: "transport = \"directory\"".into(), more: String::new(), arguments: Vec::new(), data_dir: None, groups: None }
+        Self {
+            domain: "lists.example.org",
+            relay: "transport = \"directory\"".into(),
+            more: String::new(),
+            arguments: Vec::new(),
+            data_dir: None,
+            groups: None,
+        }
     }
 }
 
@@ -101,7 +110,7 @@ impl Daemon {
         let config = format!(
             r#"
 [service]
-domain = "lists.example.org"
+domain = "{domain}"
 base_url = "http://127.0.0.1:8025"
 data_dir = "{data}"
 
@@ -128,6 +137,7 @@ verify = "headers"
 {more}
 "#,
             data = setup.data_dir.clone().unwrap_or_else(|| dir.path().join("var")).display(),
+            domain = setup.domain,
             relay = setup.relay,
             more = setup.more,
         );

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub struct Taken {
     pub reverse_path: String,
     pub recipient: String,
     pub message_id: String,
+    /// The bytes as they came, once [`Sink::keeping`] was asked for.
+    pub message: Vec<u8>,
 }
 
 type Answers = dyn Fn(&str) -> Option<&'static str> + Send + Sync;
@@ -21,6 +24,7 @@ type Answers = dyn Fn(&str) -> Option<&'static str> + Send + Sync;
 pub struct Sink {
     pub address: SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
+    keep: Arc<AtomicBool>,
 }
 
 impl Sink {
@@ -32,15 +36,22 @@ impl Sink {
     /// Answers RCPT with what `answers` gives for the recipient; `None` is 250.
     pub fn answering(pace: Duration, answers: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let sink = Self { address: listener.local_addr().unwrap(), taken: Arc::default() };
-        let (taken, answers): (_, Arc<Answers>) = (Arc::clone(&sink.taken), Arc::new(answers));
+        let sink = Self { address: listener.local_addr().unwrap(), taken: Arc::default(), keep: Arc::default() };
+        let (taken, keep, answers): (_, _, Arc<Answers>) = (Arc::clone(&sink.taken), Arc::clone(&sink.keep), Arc::new(answers));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (taken, answers) = (Arc::clone(&taken), Arc::clone(&answers));
-                thread::spawn(move || session(stream, &taken, &*answers, pace));
+                let (taken, keep, answers) = (Arc::clone(&taken), Arc::clone(&keep), Arc::clone(&answers));
+                thread::spawn(move || session(stream, &taken, &keep, &*answers, pace));
             }
         });
         sink
+    }
+
+    /// From now on keeps the bytes too.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        self.keep.store(true, Ordering::SeqCst);
+        self
     }
 
     /// The `relay` table of a configuration that leads here.
@@ -54,7 +65,7 @@ impl Sink {
     }
 }
 
-fn session(stream: TcpStream, taken: &Mutex<Vec<Taken>>, answers: &Answers, pace: Duration) -> Option<()> {
+fn session(stream: TcpStream, taken: &Mutex<Vec<Taken>>, keep: &AtomicBool, answers: &Answers, pace: Duration) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut writer = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);
@@ -84,13 +95,18 @@ fn session(stream: TcpStream, taken: &Mutex<Vec<Taken>>, answers: &Answers, pace
             "DATA" if recipients.is_empty() => "554 5.5.1 no valid recipients",
             "DATA" => {
                 writer.write_all(b"354 go on\r\n").ok()?;
-                let message_id = data(&mut reader)?;
+                let (message_id, message) = data(&mut reader, keep.load(Ordering::SeqCst))?;
                 if !pace.is_zero() {
                     thread::sleep(pace);
                 }
                 let mut taken = taken.lock().unwrap();
                 for recipient in recipients.drain(..) {
-                    taken.push(Taken { reverse_path: reverse_path.clone(), recipient, message_id: message_id.clone() });
+                    taken.push(Taken {
+                        reverse_path: reverse_path.clone(),
+                        recipient,
+                        message_id: message_id.clone(),
+                        message: message.clone(),
+                    });
                 }
                 "250 2.0.0 taken"
             }
@@ -104,16 +120,19 @@ fn session(stream: TcpStream, taken: &Mutex<Vec<Taken>>, answers: &Answers, pace
     }
 }
 
-/// Reads up to the dot; the Message-ID.
-fn data(reader: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut message_id = String::new();
+/// Reads up to the dot; the Message-ID, and the bytes if they are to be kept.
+fn data(reader: &mut BufReader<TcpStream>, keep: bool) -> Option<(String, Vec<u8>)> {
+    let (mut message_id, mut message) = (String::new(), Vec::new());
     loop {
         let mut line = Vec::new();
         if reader.read_until(b'\n', &mut line).ok()? == 0 {
             return None;
         }
         if line == b".\r\n" {
-            return Some(message_id);
+            return Some((message_id, message));
+        }
+        if keep {
+            message.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
         let text = String::from_utf8_lossy(&line);
         if message_id.is_empty()

@@ -44,6 +44,7 @@ pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
         grace: std::time::Duration::from_mins(10),
         personal: true,
         footer: None,
+        house: crate::domain::house::HouseRules::default(),
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

@@ -34,6 +34,7 @@ fn group(code: &str, kind: GroupKind, parent: Option<&str>, contact: Option<&str
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        house: crate::domain::house::HouseRules::default(),
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

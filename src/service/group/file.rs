@@ -14,6 +14,7 @@ use crate::domain::group::{
     ArchiveAccess, Group, GroupCode, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy, ParticipationPolicy, Region,
     SubscriptionPolicy,
 };
+use crate::domain::house::{HouseRules, MemberRule};
 use crate::domain::language::{Language, Localized};
 
 #[derive(Deserialize)]
@@ -48,6 +49,16 @@ struct Entry {
     grace: Option<Spanned<Span>>,
     personal: Option<bool>,
     footer: Option<Spanned<BTreeMap<Language, String>>>,
+    moderate: Option<bool>,
+    release_by: Option<Spanned<u8>>,
+    #[serde(default)]
+    banned: Vec<Spanned<String>>,
+    #[serde(default)]
+    rule: Vec<MemberRule>,
+    #[serde(default)]
+    purpose: BTreeMap<Language, String>,
+    #[serde(default)]
+    legal_basis: BTreeMap<Language, String>,
     archive: Option<ArchiveAccess>,
     archive_keep: Option<Spanned<Span>>,
     #[serde(default)]
@@ -290,6 +301,7 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
             "use a shorter one",
         );
     }
+    let house = house(reader, &entry);
     Group {
         kind,
         parent: entry.parent.map(Spanned::into_inner),
@@ -310,11 +322,41 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
         grace,
         personal: entry.personal.unwrap_or(true),
         footer: entry.footer.map(Spanned::into_inner).filter(|footer| !footer.is_empty()).map(Localized),
+        house,
         archive: entry.archive.unwrap_or(ArchiveAccess::Members),
         archive_keep: entry.archive_keep.map(|keep| keep.get_ref().0).unwrap_or_default(),
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
         retired: entry.retired.unwrap_or(ended),
         code,
+    }
+}
+
+fn house(reader: &mut Reader<'_>, entry: &Entry) -> HouseRules {
+    let persons = entry.release_by.as_ref().map_or(1, |persons| *persons.get_ref());
+    if let Some(given) = entry.release_by.as_ref().filter(|_| !matches!(persons, 1 | 2)) {
+        reader.problem(given.span().start, format!("release_by = {persons}"), "held posts are released by 1 or by 2 persons");
+    }
+    let mut banned = Vec::new();
+    for ban in &entry.banned {
+        let text = ban.get_ref().trim().to_lowercase();
+        let form = if text.starts_with('@') { format!("x{text}") } else { text.clone() };
+        if form.parse::<EmailAddress>().is_err() {
+            let shown = ban.get_ref().escape_debug();
+            reader.problem(
+                ban.span().start,
+                format!("\"{shown}\" is neither an address nor a domain"),
+                "write \"eve@example.org\" or \"@example.org\"",
+            );
+        }
+        banned.push(text);
+    }
+    HouseRules {
+        moderate: entry.moderate.unwrap_or(false),
+        two_persons: persons == 2,
+        banned,
+        rules: entry.rule.clone(),
+        purpose: Localized(entry.purpose.clone()),
+        legal_basis: Localized(entry.legal_basis.clone()),
     }
 }
 

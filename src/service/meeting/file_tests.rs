@@ -23,6 +23,7 @@ pub(crate) fn group(code: &str) -> Group {
         grace: std::time::Duration::ZERO,
         personal: true,
         footer: None,
+        house: crate::domain::house::HouseRules::default(),
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

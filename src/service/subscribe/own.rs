@@ -42,7 +42,7 @@ pub async fn own(services: &Services, actor: &Actor, group: &Group, address: &Em
     match wish {
         Wish::Subscribe => subscribe(services, actor, group, address, account, previous).await,
         Wish::Unsubscribe => unsubscribe(services, actor, group, address, previous).await,
-        Wish::Set(settings) => set(services, actor, group, address, previous, &Settings { role: None, ..settings }).await,
+        Wish::Set(settings) => set(services, actor, group, address, previous, &Settings { role: None, moderated: None, ..settings }).await,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct MemberRow {
     pub own_posts: bool,
     /// Links instead of attachments.
     pub links: bool,
+    /// Are her posts looked at first?
+    pub moderated: bool,
     /// Digests as plain text.
     pub plain_digest: bool,
     /// Meetings as invitations to her alone.
@@ -83,6 +85,7 @@ pub(super) fn row(subscription: &crate::domain::subscription::Subscription, acco
         both: subscription.both,
         own_posts: subscription.own_posts,
         links: subscription.links,
+        moderated: subscription.moderated,
         plain_digest: subscription.plain_digest,
         invitations: subscription.invitations,
         invited: subscription.invitation.as_ref().map(|i| i.until.map_or_else(|| "always".to_owned(), |day| day.to_string())),

@@ -27,12 +27,14 @@ pub struct Settings {
     pub plain_digest: Option<bool>,
     /// Meetings as invitations to her alone.
     pub invitations: Option<bool>,
+    /// Are her posts looked at first? For managers only.
+    pub moderated: Option<bool>,
 }
 
 impl Settings {
     /// The names that [`Settings::set`] knows.
-    pub const KEYS: [&'static str; 9] =
-        ["role", "languages", "both", "delivery", "streams", "own_posts", "links", "plain_digest", "invitations"];
+    pub const KEYS: [&'static str; 10] =
+        ["role", "languages", "both", "delivery", "streams", "own_posts", "links", "plain_digest", "invitations", "moderated"];
 
     /// Sets one by name from text, as in files, forms and commands: `languages` `es,en`, `delivery` `none until 2027-01-15`,
     /// `streams` `announce,liaison`, `both` `yes`.
@@ -51,6 +53,7 @@ impl Settings {
             "links" => self.links = Some(switch(value)?),
             "plain_digest" | "plain-digest" => self.plain_digest = Some(switch(value)?),
             "invitations" => self.invitations = Some(switch(value)?),
+            "moderated" => self.moderated = Some(switch(value)?),
             _ => return Err(format!("\"{}\" cannot be set; known are {}", key.escape_debug(), Self::KEYS.join(", "))),
         }
         Ok(())
@@ -70,6 +73,7 @@ impl Settings {
             ("links", self.links.as_ref().map(yes)),
             ("plain_digest", self.plain_digest.as_ref().map(yes)),
             ("invitations", self.invitations.as_ref().map(yes)),
+            ("moderated", self.moderated.as_ref().map(yes)),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -94,6 +98,7 @@ impl Settings {
         put(&mut subscription.links, self.links.as_ref(), "links", &mut changed);
         put(&mut subscription.plain_digest, self.plain_digest.as_ref(), "plain_digest", &mut changed);
         put(&mut subscription.invitations, self.invitations.as_ref(), "invitations", &mut changed);
+        put(&mut subscription.moderated, self.moderated.as_ref(), "moderated", &mut changed);
         changed
     }
 }

@@ -77,8 +77,7 @@ pub async fn look(
         Some((content::text_body(&message, PREVIEW_OCTETS), files))
     });
     let (text, files) = read.await.ok().flatten().unwrap_or_default();
-    let content =
-        context! { row => Value::from(Serde(&row)), text => text, files => Value::from(Serde(&files)), days => moderate::HELD_DAYS };
+    let content = context! { row => Value::from(Serde(&row)), text => text, files => Value::from(Serde(&files)), days => moderate::held_days(&site.services) };
     Ok(show(&site, &visit, &scope, "held", "manage-held-post.html", content))
 }
 
