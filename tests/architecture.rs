@@ -166,6 +166,38 @@ fn the_readme_names_only_commands_that_exist() {
     report(&faults);
 }
 
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                code.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("Attacks")).expect("the section is there");
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack"));
+    let mut faults = Vec::new();
+    for row in rows {
+        let tests = row.split('|').nth(3).unwrap_or_default();
+        let named: Vec<_> = tests.split('`').skip(1).step_by(2).filter(|name| !name.contains('=')).collect();
+        if named.is_empty() {
+            faults.push(format!("no test: {row}"));
+        }
+        faults.extend(
+            named.iter().filter(|name| !code.contains(&format!("fn {name}("))).map(|name| format!("SECURITY.md: no test is called {name}")),
+        );
+    }
+    report(&faults);
+}
+
 /// The plan itself is tested on planted faults, so that a mistake in reading does not make it agree with everything.
 #[test]
 fn planted_faults_are_found() {

@@ -4,6 +4,7 @@ mod crowd;
 mod fuzz;
 mod hostile;
 mod meeting;
+mod opendkim;
 mod proof;
 mod signer;
 mod signing;

@@ -278,3 +278,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn s6_xforward_is_taken_from_a_trusted_client_that_may_and_for_one_transaction() {
+    for (may, trusted) in [(true, true), (true, false), (false, true)] {
+        let mut session = session(Protocol::Lmtp, Limits::default());
+        Arc::make_mut(&mut session.config).xforward = may;
+        Arc::make_mut(&mut session.info).trusted = trusted;
+        let mut say = |session: &mut Session, line: &str| {
+            let mut input = BytesMut::from(format!("{line}\r\n").as_bytes());
+            while let Step::Sender { .. } | Step::Recipient(_) = session.step(&mut input, &mut Vec::new()) {
+                session.sender_answered(None);
+                session.recipient_answered(&Answer::new(250, (2, 1, 5), "yes"));
+            }
+            String::from_utf8(session.take_output()).unwrap()
+        };
+        let hello = say(&mut session, "LHLO relay");
+        assert_eq!(hello.contains("XFORWARD"), may && trusted, "{hello}");
+        let answer = say(&mut session, "XFORWARD NAME=mail.member.test ADDR=192.0.2.7 HELO=mail.member.test");
+        if !(may && trusted) {
+            assert!(answer.starts_with("502") && session.info().client.is_none(), "{answer}");
+            continue;
+        }
+        assert!(answer.starts_with("250"), "{answer}");
+        assert_eq!(session.info().client, "192.0.2.7".parse().ok());
+        assert!(say(&mut session, "XFORWARD ADDR=IPV6:2001:db8::7").starts_with("250"));
+        assert_eq!(session.info().client, "2001:db8::7".parse().ok());
+        for wrong in ["XFORWARD ADDR=here", "XFORWARD ADDR", "XFORWARD EVIL=1", "XFORWARD ADDR=+zz"] {
+            assert!(say(&mut session, wrong).starts_with("501"), "{wrong}");
+        }
+        assert!(say(&mut session, "MAIL FROM:<a@b.test>").starts_with("250"));
+        assert!(say(&mut session, "XFORWARD ADDR=192.0.2.8").starts_with("503"), "not within a transaction");
+        assert!(say(&mut session, "RSET").starts_with("250"));
+        assert_eq!(session.info().client, None, "the next message may be of another client");
+    }
+}
