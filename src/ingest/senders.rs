@@ -93,14 +93,24 @@ impl Incoming {
         let fields = self.results_fields();
         let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let id = &self.services.config.senders.authserv_id;
-        let proof = proof::from_authentication_results(fields, id, self.transaction.session.trusted, author);
+        let trusted = self.transaction.session.trusted;
+        let proof = proof::from_authentication_results(fields.clone(), id, trusted, author);
         let (SenderProof::Proved { method, .. }, Need::SpeakForTheGroup { list_named }) = (&proof, need) else { return proof };
-        let by_signature = matches!(method, ProofMethod::Dkim | ProofMethod::Dmarc);
+        let unproved = |tried| SenderProof::Unproved { author: author.clone(), tried };
+        if let Some(doubled) = proof::signature::doubled(&self.message.header) {
+            return unproved(doubled);
+        }
+        if *method == ProofMethod::Spf {
+            return proof;
+        }
         let head = self.transaction.content.head();
-        let weak = proof::weakness(head, &self.message.header, author, self.date(), self.services.now(), list_named || !by_signature);
-        match weak {
-            Some(why) => SenderProof::Unproved { author: author.clone(), tried: why },
+        match proof::weakness(head, &self.message.header, author, self.date(), self.services.now(), list_named) {
             None => proof,
+            // A signature that could be replayed, on a mail that came from her own domain's server: it was not.
+            Some(_) if matches!(proof::spf_of_relay(fields, id, author), Some((_, "pass"))) => {
+                SenderProof::Proved { author: author.clone(), method: ProofMethod::Spf }
+            }
+            Some(why) => unproved(why),
         }
     }
 
