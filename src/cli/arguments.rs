@@ -195,6 +195,14 @@ pub enum Group {
         /// Such as SG12RG-AMR.
         code: String,
     },
+    /// Carry out a group's membership rules (`[[group.rule]]`); with `--dry-run` only show whom they add and remove, and why.
+    Rules {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// End a group: it keeps its record and takes no more mail.
     Retire {
         /// Such as SG12RG-AMR.

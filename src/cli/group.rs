@@ -9,6 +9,7 @@ use super::report::{Failure, Report, Table, one_line, to_json};
 use crate::domain::group::GroupCode;
 use crate::service::group::{self, ApplyReport, GroupChange, GroupReport};
 use crate::service::rights::Rejudged;
+use crate::service::subscribe::{self, RuleReport};
 
 /// Carries it out.
 ///
@@ -35,6 +36,10 @@ pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Fa
             let report = group::show(services, &group_code(&code)?).await?;
             Ok(Report::new(described(&report)?, to_json(&report)?))
         }
+        Group::Rules { code, change } => {
+            let report = subscribe::apply_rules(services, &actor, &group_code(&code)?, change.dry_run).await?;
+            Ok(Report::new(ruled(&report), to_json(&report)?))
+        }
         Group::Retire { code, change } => {
             let changed = group::retire(services, &actor, &group_code(&code)?, change.dry_run).await?;
             let tense = if change.dry_run { "would be" } else { "is" };
@@ -49,6 +54,19 @@ pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Fa
             Ok(Report::new(text, to_json(&changed)?))
         }
     }
+}
+
+/// `adds 3, removes 14`, and each with its reason.
+fn ruled(report: &RuleReport) -> String {
+    let (adds, removes) = if report.dry_run { ("would add", "would remove") } else { ("adds", "removes") };
+    let mut text =
+        format!("{}: {adds} {}, {removes} {}, warns {}\n", report.group, report.adds.len(), report.removes.len(), report.warned.len());
+    for (sign, lines) in [("+", &report.adds), ("-", &report.removes), ("!", &report.warned), (" ", &report.left_out)] {
+        for line in lines {
+            let _ = writeln!(text, "{sign} {} because {}", one_line(&line.address), one_line(&line.because));
+        }
+    }
+    text
 }
 
 /// A group's acronym as people type it.

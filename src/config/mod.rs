@@ -35,7 +35,7 @@ pub use error::{ConfigError, Problem, nearest};
 pub use limits::Limits;
 pub use listen::{Listen, Protocol, Tls};
 pub use relay::{Relay, RelayTls, Transport};
-pub use retention::Retention;
+pub use retention::{ErasedPosts, Retention};
 pub use schedule::Schedule;
 pub use secret::Secret;
 pub use senders::{Senders, Verify};

@@ -37,6 +37,10 @@ pub enum Destination {
     Moderate(GroupCode, String),
     /// `L-owner@`, `L-editor@`, `L+owner@`: reaches the managers.
     Owner(GroupCode),
+    /// `L-chairs@`: who chairs or manages the group now.
+    Chairs(GroupCode),
+    /// `L-tsb@`: the group's secretariat now.
+    Secretariat(GroupCode),
     /// `L-bounces@`, `L-bounces+TOKEN@`: what came back.
     Bounces(GroupCode, Option<String>),
 }
@@ -55,14 +59,30 @@ impl Destination {
             | Self::Confirm(group, _)
             | Self::Moderate(group, _)
             | Self::Owner(group)
+            | Self::Chairs(group)
+            | Self::Secretariat(group)
             | Self::Bounces(group, _) => Some(group),
         }
     }
 }
 
 /// Suffixes that a list name may not end in.
-const SUFFIXES: [&str; 12] =
-    ["announce", "liaison", "request", "join", "subscribe", "leave", "unsubscribe", "confirm", "moderate", "owner", "editor", "bounces"];
+const SUFFIXES: [&str; 14] = [
+    "chairs",
+    "tsb",
+    "announce",
+    "liaison",
+    "request",
+    "join",
+    "subscribe",
+    "leave",
+    "unsubscribe",
+    "confirm",
+    "moderate",
+    "owner",
+    "editor",
+    "bounces",
+];
 
 /// Names that are not lists: the address for every group's statements, and mailboxes that RFC 2142 and RFC 5321 reserve.
 const RESERVED_NAMES: [&str; 8] = ["liaison", "postmaster", "abuse", "mailer-daemon", "hostmaster", "webmaster", "noreply", "no-reply"];
@@ -167,6 +187,8 @@ fn without_token(suffix: &str, group: GroupCode) -> Option<Destination> {
         "join" | "subscribe" => Destination::Join(group),
         "leave" | "unsubscribe" => Destination::Leave(group),
         "owner" | "editor" => Destination::Owner(group),
+        "chairs" => Destination::Chairs(group),
+        "tsb" => Destination::Secretariat(group),
         "bounces" => Destination::Bounces(group, None),
         _ => return None,
     })
@@ -212,6 +234,8 @@ mod tests {
             ("sg12rg-amr-leave", Some(Destination::Leave(amr()))),
             ("sg12rg-amr-unsubscribe", Some(Destination::Leave(amr()))),
             ("sg12rg-amr-owner", Some(Destination::Owner(amr()))),
+            ("sg12rg-amr-chairs", Some(Destination::Chairs(amr()))),
+            ("sg12rg-amr-tsb", Some(Destination::Secretariat(amr()))),
             ("sg12rg-amr-editor", Some(Destination::Owner(amr()))),
             ("sg12rg-amr+owner", Some(Destination::Owner(amr()))),
             ("sg12rg-amr-confirm+ABCDEFGHIJKLMNOPQRSTUVWXYZ", Some(Destination::Confirm(amr(), token()))),

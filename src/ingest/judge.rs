@@ -28,6 +28,8 @@ pub(super) enum Address {
     List,
     Announce,
     Owner,
+    /// The group's secretariat, as it is when the mail comes.
+    Secretariat,
 }
 
 impl Address {
@@ -35,7 +37,7 @@ impl Address {
         match self {
             Self::List => PostKind::Discussion,
             Self::Announce => PostKind::Announcement,
-            Self::Owner => PostKind::Owner,
+            Self::Owner | Self::Secretariat => PostKind::Owner,
         }
     }
 }
@@ -60,7 +62,7 @@ impl Incoming {
         let mut passed: Vec<Passed<'_>> = Vec::new();
         for (index, group, address) in addressed {
             let proof = match address {
-                Address::List | Address::Owner => self.proof().await,
+                Address::List | Address::Owner | Address::Secretariat => self.proof().await,
                 Address::Announce => self.proof_of_spokesman(&group.sub_address("announce", &self.services.site.domain)).await,
             };
             let proof = match proof {
@@ -115,7 +117,7 @@ impl Incoming {
         if group.house.bans(proof.author()) {
             return Ok(Verdict::Refuse(Reason::new(Rule::Banned, [proof.author().as_str(), group.code.as_str()])));
         }
-        if address == Address::Owner {
+        if matches!(address, Address::Owner | Address::Secretariat) {
             return Ok(Verdict::Accept(Reason::new(Rule::RobotMail, ["owner"])));
         }
         let account = self.services.store.account_by_address(proof.author()).await?;
@@ -127,7 +129,9 @@ impl Incoming {
         let today = self.services.today();
         Ok(match address {
             Address::Announce => gate::may_announce(group, proof, account, subscription, today),
-            Address::List | Address::Owner => moderate::judge_post(&self.services, group, proof, account, subscription).await?,
+            Address::List | Address::Owner | Address::Secretariat => {
+                moderate::judge_post(&self.services, group, proof, account, subscription).await?
+            }
         })
     }
 
@@ -165,7 +169,7 @@ impl Incoming {
         let mut rest = passed;
         while let Some(first) = rest.first() {
             let (address, state) = (first.address, first.state.clone());
-            let together = address != Address::Owner && state == PostState::Accepted;
+            let together = !matches!(address, Address::Owner | Address::Secretariat) && state == PostState::Accepted;
             let (batch, others): (Vec<_>, Vec<_>) =
                 rest.into_iter().enumerate().partition(|(n, p)| *n == 0 || (together && p.address == address && p.state == state));
             rest = others.into_iter().map(|(_, passed)| passed).collect();
@@ -210,6 +214,7 @@ impl Incoming {
         let audience = match passed.address {
             Address::List | Address::Announce => Audience::Subscribers,
             Address::Owner => Audience::Listed(self.owners(groups[0]).await?),
+            Address::Secretariat => Audience::Listed(self.secretariat(groups[0]).await?),
         };
         let new = NewPost {
             groups: groups.to_vec(),
@@ -245,6 +250,29 @@ impl Incoming {
             return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
         }
         Ok(owners)
+    }
+
+    /// The secretariat's mailboxes, else who has the role in the directory.
+    async fn secretariat(&self, group: &Group) -> Result<Vec<PlannedRecipient>, Refusal> {
+        let reason = || Reason::new(Rule::RoleCopy, [group.code.as_str(), "TSB"]);
+        let mut found: Vec<PlannedRecipient> =
+            group.secretariat.iter().map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
+        let mut after = None;
+        while found.is_empty() {
+            let page = self.services.store.accounts(after, 1_000).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let of_group = page.iter().filter(|account| account.is_tsb_of(&group.code));
+            found.extend(of_group.map(|account| recipient(account.address().as_str(), Some(account), reason())));
+        }
+        if found.is_empty() {
+            found = group.contact.iter().map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
+        }
+        if found.is_empty() {
+            let text = format!("{} has no secretariat here; write to the postmaster", group.code);
+            return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
+        }
+        Ok(found)
     }
 
     /// What follows from a held post: a question to its author, a notice to the moderators. The post is safe already,

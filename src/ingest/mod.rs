@@ -238,7 +238,8 @@ impl Incoming {
             match destination {
                 Destination::Post(_) => posts.push((index, group, judge::Address::List)),
                 Destination::Announce(_) => posts.push((index, group, judge::Address::Announce)),
-                Destination::Owner(_) => posts.push((index, group, judge::Address::Owner)),
+                Destination::Owner(_) | Destination::Chairs(_) => posts.push((index, group, judge::Address::Owner)),
+                Destination::Secretariat(_) => posts.push((index, group, judge::Address::Secretariat)),
                 other => answers[index] = Some(self.answer(self.single(other, &group).await)),
             }
         }
@@ -271,9 +272,12 @@ impl Incoming {
             Destination::Moderate(_, token) => self.moderate(group, &token).await,
             Destination::Bounces(_, token) => self.bounce(token.as_deref()).await,
             Destination::Liaison(_) => self.liaison(Some(group)).await,
-            Destination::Post(_) | Destination::Announce(_) | Destination::Owner(_) | Destination::LiaisonAny => {
-                Err(Refusal::Internal("routed to the wrong place".into()))
-            }
+            Destination::Post(_)
+            | Destination::Announce(_)
+            | Destination::Owner(_)
+            | Destination::Chairs(_)
+            | Destination::Secretariat(_)
+            | Destination::LiaisonAny => Err(Refusal::Internal("routed to the wrong place".into())),
         }
     }
 }

@@ -13,7 +13,8 @@ struct Expiry(Arc<Services>);
 impl Work for Expiry {
     async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
         let rejudged = rights::expire(&self.0, None).await.map_err(|error| error.to_string())?;
-        tracing::info!(subscriptions = rejudged.len(), "Judged rights again for {occurrence}");
+        let by_rule = subscribe::apply_all_rules(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(subscriptions = rejudged.len(), by_rule, "Judged rights again for {occurrence}");
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! synchronisation removed leaves its subscriptions suspended, and a note of its key: when the person comes back, so do they.
 
 mod import;
+mod person;
 
 use std::fmt::Write as _;
 
@@ -18,6 +19,7 @@ use crate::domain::address::EmailAddress;
 
 pub(in crate::service) use import::take_over;
 pub use import::{ImportReport, Manner, import};
+pub use person::{Pseudonyms, without_address};
 
 /// Accounts read at a time.
 const PAGE: usize = 1_000;
@@ -180,8 +182,8 @@ pub async fn suspend(
     Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
 }
 
-/// Erases a person: account, subscriptions, requests, and the note that would bring her back. The ledger keeps its rows, which
-/// it needs to account for what was sent.
+/// Erases a person: account, subscriptions, requests, scores, proofs, and the note that would bring her back. The ledger keeps its rows,
+/// which it needs to account for what was sent, and shows a pseudonym in them; posts follow `retention.erased_posts`.
 ///
 /// # Errors
 /// When nobody has the address, or the store fails.
@@ -189,7 +191,8 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
     let account = find(services, address).await?;
     let subscriptions = services.store.subscriptions_of_account(account.id).await?.len();
     let requests: Vec<_> = services.store.requests(None).await?.into_iter().filter(|request| account.owns(&request.address)).collect();
-    let fields = vec![format!("{subscriptions} subscriptions"), format!("{} requests", requests.len())];
+    let mut fields = vec![format!("{subscriptions} subscriptions"), format!("{} requests", requests.len())];
+    fields.extend(person::let_go(services, &account, dry_run).await?);
     if !dry_run {
         services.store.remove_subscriptions(account.id).await?;
         for request in requests {
@@ -232,7 +235,11 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
         .map(|entry| json!({ "at": entry.at, "actor": entry.actor, "act": entry.act, "group": entry.group, "detail": entry.detail }))
         .collect();
     let ways = senders::ways(services, account.id).await?;
-    Ok(json!({ "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "audit": audit }))
+    let traces = person::traces(services, &account).await?;
+    Ok(json!({
+        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "audit": audit,
+        "posts": traces["posts"], "ledger": traces["ledger"], "bounces": traces["bounces"], "liaison_contacts": traces["liaison_contacts"],
+    }))
 }
 
 async fn find(services: &Services, address: &EmailAddress) -> Result<Account, Failure> {

@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::account::{Pseudonyms, without_address};
 use super::{Failure, Services};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
@@ -97,11 +98,13 @@ pub async fn explain(services: &Services, message_id: &str, address: Option<&Ema
         trail: posts.iter().flat_map(trail).collect(),
         recipients: Vec::new(),
     };
+    let pseudonyms = Pseudonyms::load(services).await?;
     for post in &posts {
         for number in 0..services.store.batch_count(post.id).await? {
             for record in services.store.batch(BatchKey { post: post.id, number }).await? {
-                if address.is_none_or(|address| is_about(&record, address, person.as_ref())) {
-                    explanation.recipients.push(explained(post, record));
+                let erased = pseudonyms.of(record.planned.account);
+                if address.is_none_or(|address| erased.is_none() && is_about(&record, address, person.as_ref())) {
+                    explanation.recipients.push(anonymous(explained(post, record), erased));
                 }
             }
         }
@@ -153,6 +156,18 @@ fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
         attempts: record.attempts.into_iter().map(|attempt| ExplainedAttempt { at: attempt.at, reply: attempt.reply }).collect(),
         address: record.planned.address,
     }
+}
+
+/// The row of somebody who was erased: a pseudonym for her address, in all words too.
+fn anonymous(mut shown: ExplainedRecipient, pseudonym: Option<&str>) -> ExplainedRecipient {
+    let Some(pseudonym) = pseudonym else { return shown };
+    let address = std::mem::replace(&mut shown.address, pseudonym.to_owned());
+    shown.reason = without_address(&shown.reason, &address, pseudonym);
+    shown.cause = None;
+    for attempt in &mut shown.attempts {
+        attempt.reply = without_address(&attempt.reply, &address, pseudonym);
+    }
+    shown
 }
 
 fn trail(post: &Post) -> Vec<String> {

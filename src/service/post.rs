@@ -45,7 +45,7 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
     let id = PostId::new(now, services.chance());
     let message_id = new.message_id.clone().unwrap_or_else(|| format!("{id}.made@{}", services.site.domain));
     let keys = match &new.message_id {
-        Some(given) => new.groups.iter().map(|group| repetition_key(group, new.kind, given)).collect(),
+        Some(given) => new.groups.iter().map(|group| repetition_key(group, new.kind, &new.audience, given)).collect(),
         None => Vec::new(),
     };
     let post = Post {
@@ -71,7 +71,13 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
 }
 
 /// A Message-ID is known per list, never by itself: the same message to two lists is two posts.
-fn repetition_key(group: &Group, kind: PostKind, message_id: &str) -> String {
+///
+/// Mail to a role is told apart by who holds it: the same message to managers and to the secretariat is two.
+fn repetition_key(group: &Group, kind: PostKind, audience: &Audience, message_id: &str) -> String {
+    if let (PostKind::Owner, Audience::Listed(rows)) = (kind, audience) {
+        let first = rows.first().map_or("", |row| row.address.as_str());
+        return format!("{}|{} {first}|{message_id}", group.code, kind.as_str());
+    }
     format!("{}|{}|{message_id}", group.code, kind.as_str())
 }
 

@@ -11,6 +11,7 @@ mod manage;
 mod own;
 mod requests;
 mod roster;
+mod rules;
 mod settings;
 
 use serde::Serialize;
@@ -20,6 +21,7 @@ pub use manage::{Invite, MemberLine, MemberReport, add, remove, set};
 pub use own::{Subscribed, Wish, own, verdict, which};
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
 pub use roster::{MemberRow, export, import, list};
+pub use rules::{RuleLine, RuleReport, apply_all_rules, apply_rules};
 pub use settings::{Settings, delivery_text};
 
 use crate::domain::reason::Reason;

@@ -61,6 +61,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("settings", &["subscriptions"]),
     // not about a group
     ("sign-in", &["link", "minutes"]),
+    // rules: a list of texts
+    ("rule-leaving", &["rules", "day"]),
     // settings: {streams, languages, delivery}, the delivery in words
     ("subscribed", &["settings"]),
     ("suspended", &["reason"]),

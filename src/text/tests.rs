@@ -25,7 +25,7 @@ fn sample() -> Value {
         from => "ana@example.org", looks_like => "bo@example.org", reason => "because", release_address => "l-moderate+a@lists.example.org", reject_address => "l-moderate+b@lists.example.org",
         discard_address => "l-moderate+c@lists.example.org", allow_address => "l-moderate+g@lists.example.org", asked => "subscribe", address => "ana@example.org", name => "Ana Example",
         organisation => "Example", country => "MX", kind => "ties", category => "associate", outcome => "declined", approve_address => "l-moderate+d@lists.example.org",
-        deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"],
+        deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"], rules => ["member-state", "affiliated to SG12"], day => "2027-01-15",
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
         number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {

@@ -8,6 +8,7 @@ use crate::domain::address::EmailAddress;
 use crate::domain::bounce::score::LIMIT;
 use crate::domain::gate;
 use crate::domain::group::GroupCode;
+use crate::domain::id::AccountId;
 use crate::domain::reason::Rule;
 use crate::domain::subscription::SubscriptionState;
 use crate::service::{Actor, Failure, Services};
@@ -157,6 +158,14 @@ pub async fn reset(services: &Services, actor: &Actor, address: &EmailAddress, d
         }
     }
     Ok(rows)
+}
+
+/// Forgets the score of one member of a group, who is erased.
+///
+/// # Errors
+/// When the store fails.
+pub async fn forget_member(services: &Services, group: &str, account: AccountId) -> Result<(), Failure> {
+    record::remove(services, group, account).await
 }
 
 /// Forgets scores that mean nothing any more. Returns how many.

@@ -28,5 +28,5 @@ pub use follow::{answer, close, correct, remind, withdraw};
 pub use intake::{Answered, Mail, NewMail, group_of, preview, read, submit, taken_before};
 pub use receipt::{Receipt, send_receipt};
 pub use record::{Dossier, Sent};
-pub use register::{AttachmentFile, Filter, Line, Shown, attachment, find, list, poster, show};
+pub use register::{AttachmentFile, Filter, Line, Shown, attachment, contacts_of, find, list, poster, show};
 pub use wishes::{send_digest, set_wish, wish, wishes};

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::edition::{attachment_url, page_url, stem};
 use super::judge;
 use super::record::{self, Dossier};
+use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
 use crate::domain::id::LiaisonId;
 use crate::domain::language::Localized;
@@ -198,6 +199,20 @@ pub(super) fn today(services: &Services, group: &GroupCode) -> NaiveDate {
 pub async fn list(services: &Services, filter: &Filter) -> Result<Vec<Line>, Failure> {
     let all = record::all(services).await?;
     Ok(all.iter().rev().filter(|dossier| passes(services, filter, dossier)).map(|dossier| line(services, dossier)).collect())
+}
+
+/// Statements that name one of these addresses as a contact, for the export of a person.
+///
+/// # Errors
+/// When the store fails.
+pub async fn contacts_of(services: &Services, addresses: &[EmailAddress]) -> Result<Vec<serde_json::Value>, Failure> {
+    let all = record::all(services).await?;
+    let named = all.iter().flat_map(|dossier| {
+        let contacts =
+            dossier.statement.contacts.iter().filter(|contact| contact.email.as_ref().is_some_and(|email| addresses.contains(email)));
+        contacts.map(|contact| serde_json::json!({ "statement": dossier.statement.name(), "contact": contact }))
+    });
+    Ok(named.collect())
 }
 
 /// All dossiers that pass, oldest first, for an export.
