@@ -44,6 +44,10 @@ pub enum Right {
     Moderator,
     /// To decide on members, meetings and settings.
     Manager,
+    /// To be of the secretariat of some group, or an operator; the page looks at the group.
+    Staff,
+    /// To run the service.
+    Operator,
 }
 
 /// What the page is about, besides the group.
@@ -158,6 +162,8 @@ async fn judge(site: &Site, rule: Rule, params: &RawPathParams, visit: &Visit) -
         Right::Reader => may_read(site, visit, scope.as_ref()).await?,
         Right::Moderator => scope.as_ref().is_some_and(|scope| scope.moderates),
         Right::Manager => scope.as_ref().is_some_and(|scope| scope.manages),
+        Right::Staff => visit.account().is_some_and(|account| !account.roles.is_empty()),
+        Right::Operator => visit.account().is_some_and(crate::domain::account::Account::is_operator),
     };
     if !granted {
         let refused = Denied::Problem(Problem::Status(StatusCode::FORBIDDEN));

@@ -50,7 +50,7 @@ fn act<H: Handler<T, Site>, T: 'static>(path: &'static str, right: Right, handle
 
 /// The table.
 pub fn routes() -> Vec<Route> {
-    [open(), own(), managed()].into_iter().flatten().collect()
+    [open(), own(), managed(), administered()].into_iter().flatten().collect()
 }
 
 /// For everybody.
@@ -141,6 +141,24 @@ async fn moved(State(site): State<Site>, method: Method, uri: Uri) -> Response {
         }
     }
     StatusCode::NOT_FOUND.into_response()
+}
+
+/// For the secretariat and for whoever runs the service.
+fn administered() -> Vec<Route> {
+    use Right::{Operator, Staff};
+    use page::admin;
+    vec![
+        show("/admin", Staff, admin::overview),
+        show("/admin/liaisons/{id}", Staff, admin::statements::look),
+        act("/admin/liaisons/{id}", Staff, admin::statements::act),
+        show("/admin/queue", Operator, admin::queue_page),
+        act("/admin/queue", Operator, admin::queue_act),
+        show("/admin/groups", Operator, admin::groups),
+        act("/admin/groups", Operator, admin::groups_act),
+        show("/admin/tokens", Operator, admin::tokens),
+        act("/admin/tokens", Operator, admin::tokens_act),
+        show("/admin/audit", Operator, admin::audit),
+    ]
 }
 
 /// The router over the table, with the guards.

@@ -15,6 +15,8 @@ fn granted(right: Right, who: Who) -> bool {
         Right::Reader => matches!(who, Who::Member | Who::Moderator | Who::Manager | Who::Tsb | Who::Operator),
         Right::Moderator => matches!(who, Who::Moderator | Who::Manager | Who::Tsb | Who::Operator),
         Right::Manager => matches!(who, Who::Manager | Who::Tsb | Who::Operator),
+        Right::Staff => matches!(who, Who::Tsb | Who::Operator),
+        Right::Operator => who == Who::Operator,
     }
 }
 
@@ -45,7 +47,9 @@ async fn every_route_answers_every_visitor_as_its_right_says() {
             assert_eq!(page.status, 403, "{} {who:?}", route.path);
         }
     }
-    for right in [Right::Anyone, Right::Token, Right::Account, Right::Reader, Right::Moderator, Right::Manager] {
+    for right in
+        [Right::Anyone, Right::Token, Right::Account, Right::Reader, Right::Moderator, Right::Manager, Right::Staff, Right::Operator]
+    {
         assert!(seen.contains_key(&right), "no route takes {right:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! One file a noun: what a page shows.
 
+pub mod admin;
 pub mod archive;
 pub mod calendar;
 pub mod choices;

@@ -1,0 +1,206 @@
+//! `/admin`: for the secretariat and for whoever runs the service.
+//!
+//! What is done here is said in the words of the command line (`service::command`), as the API does, so that a button, a program
+//! and a terminal cannot come to differ. Statements belong to the secretariat ([`statements`]), the rest to operators.
+
+pub mod statements;
+
+use axum::extract::State;
+use axum::response::Response;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+
+use crate::domain::ledger::Counts;
+use crate::service::command::{Kind, Order, Outcome};
+use crate::service::liaison;
+use crate::service::{Failure, queue};
+use crate::web::form::Form;
+use crate::web::page::choices::moment;
+use crate::web::{Problem, Site, Visit, after};
+
+/// Entries of the audit trail that are shown.
+const AUDIT: usize = 200;
+
+/// Carries an order out in the visitor's name.
+pub(super) async fn order(
+    site: &Site,
+    visit: &Visit,
+    words: &[&str],
+    file: Option<String>,
+) -> Result<(serde_json::Value, Vec<String>), Problem> {
+    let Some(commands) = &site.commands else {
+        return Err(Problem::Failed(Failure::Text("this site was started without commands".into())));
+    };
+    let files = file.into_iter().map(|text| ("-".to_owned(), text.into_bytes())).collect();
+    let order = Order { words: words.iter().map(ToString::to_string).collect(), files, actor: visit.actor() };
+    match commands.carry_out(order).await {
+        Outcome::Done { json, problems } => Ok((json, problems)),
+        Outcome::Failed { kind, text, remedy } => {
+            let text = if remedy.is_empty() { text } else { format!("{text}\n{remedy}") };
+            Err(Problem::Failed(match kind {
+                Kind::NotFound => Failure::NotFound(text),
+                Kind::Invalid | Kind::Refused => Failure::Invalid(text),
+                Kind::Broken => Failure::Text(text),
+            }))
+        }
+    }
+}
+
+/// Is she one of those who run the service?
+fn operates(visit: &Visit) -> bool {
+    visit.account().is_some_and(crate::domain::account::Account::is_operator)
+}
+
+fn show(site: &Site, visit: &Visit, name: &str, tab: &str, content: Value) -> Response {
+    let operator = operates(visit);
+    let tabs: Vec<(String, String, bool)> = [
+        ("", "overview", false),
+        ("/queue", "queue", true),
+        ("/groups", "groups", true),
+        ("/tokens", "tokens", true),
+        ("/audit", "audit", true),
+    ]
+    .into_iter()
+    .filter(|(.., for_operators)| operator || !for_operators)
+    .map(|(path, word, _)| (format!("/admin{path}"), site.word(visit, &format!("admin-{word}")), word == tab))
+    .collect();
+    let title = format!("{} · {}", site.word(visit, "admin"), site.word(visit, &format!("admin-{tab}")));
+    site.show(visit, name, &title, context! { ..content, ..context! { tabs => Value::from(Serde(&tabs)), operator => operator } })
+}
+
+/// `GET /admin`: what waits, and whether all is well.
+pub async fn overview(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    let lines = liaison::list(&site.services, &liaison::Filter::default()).await?;
+    let waiting: Vec<_> = lines.into_iter().filter(|line| statements::is_hers(&visit, &line.group)).filter(statements::waits).collect();
+    let (counts, findings) = if operates(&visit) {
+        let report = queue::list(&site.services).await?;
+        let (findings, _) = order(&site, &visit, &["check"], None).await?;
+        (counted(&site, &visit, &report.counts), findings)
+    } else {
+        (Vec::new(), serde_json::Value::Array(Vec::new()))
+    };
+    let content = context! {
+        waiting => Value::from(Serde(&waiting)),
+        counts => Value::from(Serde(&counts)),
+        findings => Value::from(Serde(&findings)),
+    };
+    Ok(show(&site, &visit, "admin.html", "overview", content))
+}
+
+/// How many copies are in each state, in the reader's words.
+fn counted(site: &Site, visit: &Visit, counts: &Counts) -> Vec<(String, u64)> {
+    let states = [
+        ("state-planned", counts.planned),
+        ("state-sent", counts.sent),
+        ("state-deferred", counts.deferred),
+        ("state-failed", counts.failed),
+        ("state-bounced", counts.bounced),
+        ("state-suppressed", counts.suppressed),
+    ];
+    states.into_iter().map(|(key, count)| (site.services.texts.word(visit.language, key).to_owned(), count)).collect()
+}
+
+/// `GET /admin/queue`
+pub async fn queue_page(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    let report = queue::list(&site.services).await?;
+    let content = context! {
+        paused => report.paused,
+        oldest => report.oldest.map(|at| moment(&site, at)),
+        counts => Value::from(Serde(&counted(&site, &visit, &report.counts))),
+        posts => Value::from(Serde(&report.posts)),
+    };
+    Ok(show(&site, &visit, "admin-queue.html", "queue", content))
+}
+
+/// `POST /admin/queue`
+pub async fn queue_act(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
+    let id = form.get("id");
+    let words: &[&str] = match form.get("act") {
+        "pause" => &["queue", "pause"],
+        "resume" => &["queue", "resume"],
+        "retry" => &["queue", "retry"],
+        "drop" => &["queue", "drop", "--", id],
+        _ => return Err(Problem::missing()),
+    };
+    order(&site, &visit, words, None).await?;
+    Ok(after("/admin/queue", "saved"))
+}
+
+/// `GET /admin/groups`
+pub async fn groups(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    groups_with(&site, &visit, "", Vec::new()).await
+}
+
+async fn groups_with(site: &Site, visit: &Visit, text: &str, said: Vec<String>) -> Result<Response, Problem> {
+    let (groups, _) = order(site, visit, &["group", "list"], None).await?;
+    let content = context! { groups => Value::from(Serde(&groups)), text => text, said => said };
+    Ok(show(site, visit, "admin-groups.html", "groups", content))
+}
+
+/// `POST /admin/groups`: previews or applies a text, or ends a group.
+pub async fn groups_act(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
+    let text = form.get("text").replace("\r\n", "\n");
+    match form.get("act") {
+        "preview" => {
+            let (report, problems) = order(&site, &visit, &["group", "apply", "--dry-run", "--", "-"], Some(text.clone())).await?;
+            let mut said: Vec<String> = problems;
+            said.extend(report["groups"].as_array().into_iter().flatten().map(summary));
+            groups_with(&site, &visit, &text, said).await
+        }
+        "apply" => {
+            order(&site, &visit, &["group", "apply", "--", "-"], Some(text)).await?;
+            Ok(after("/admin/groups", "saved"))
+        }
+        "retire" => {
+            order(&site, &visit, &["group", "retire", "--", form.get("code")], None).await?;
+            Ok(after("/admin/groups", "saved"))
+        }
+        _ => Err(Problem::missing()),
+    }
+}
+
+/// A row of `group apply`'s report, its members after each other.
+fn summary(row: &serde_json::Value) -> String {
+    let Some(members) = row.as_object() else { return row.to_string() };
+    let values = members.values().map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
+    values.filter(|text| !matches!(text.as_str(), "" | "null" | "[]")).collect::<Vec<_>>().join(" · ")
+}
+
+/// `GET /admin/tokens`
+pub async fn tokens(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    tokens_with(&site, &visit, "").await
+}
+
+async fn tokens_with(site: &Site, visit: &Visit, secret: &str) -> Result<Response, Problem> {
+    let (tokens, _) = order(site, visit, &["token", "list"], None).await?;
+    Ok(show(site, visit, "admin-tokens.html", "tokens", context! { tokens => Value::from(Serde(&tokens)), secret => secret }))
+}
+
+/// `POST /admin/tokens`: makes one, which this answer alone shows, or ends one.
+pub async fn tokens_act(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
+    let name = format!("--name={}", form.get("name"));
+    let scope = format!("--scope={}", form.get("scope").split_whitespace().collect::<Vec<_>>().join(","));
+    match form.get("act") {
+        "make" => {
+            let (made, _) = order(&site, &visit, &["token", "create", &name, &scope], None).await?;
+            tokens_with(&site, &visit, made["token"].as_str().unwrap_or_default()).await
+        }
+        "revoke" => {
+            order(&site, &visit, &["token", "revoke", "--", form.get("name")], None).await?;
+            Ok(after("/admin/tokens", "saved"))
+        }
+        _ => Err(Problem::missing()),
+    }
+}
+
+/// `GET /admin/audit`
+pub async fn audit(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    let entries = site.services.store.audit(None, AUDIT).await?;
+    let rows: Vec<_> = entries
+        .into_iter()
+        .map(|entry| {
+            (moment(&site, entry.at), entry.actor, entry.act, entry.group.map_or_else(String::new, |group| group.to_string()), entry.detail)
+        })
+        .collect();
+    Ok(show(&site, &visit, "admin-audit.html", "audit", context! { entries => Value::from(Serde(&rows)) }))
+}
