@@ -253,6 +253,27 @@ pub const OPERATIONS: &[Operation] = &[
             field("address", Shape::Text, Goes::Last, false, "only for this address"),
         ],
     ),
+    with(
+        read("/groups/{code}/archive", "searchArchive", Area::Archive, &["archive", "search"], "Search the archive of a group."),
+        &[
+            last("q", Shape::Text, "what to look for"),
+            option("limit", Shape::Number, "--limit", "how many are shown"),
+            option("offset", Shape::Number, "--offset", "how many of the best are passed over"),
+        ],
+    ),
+    with(
+        read("/bounces", "listBounces", Area::Bounces, &["bounce", "list"], "Members whose mail came back, the worst first."),
+        &[field("group", Shape::Text, Goes::Last, false, "only of this group")],
+    ),
+    act(
+        "POST",
+        "/bounces/{address}/reset",
+        "resetBounces",
+        Area::Bounces,
+        &["bounce", "reset"],
+        &[],
+        "Forget the scores of an address and bring its subscriptions back.",
+    ),
     list("/tokens", "listTokens", Area::Admin, &["token", "list"], "name", "Tokens without their secrets."),
     act(
         "POST",
