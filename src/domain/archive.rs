@@ -24,7 +24,9 @@ pub fn may_be_archived(post: &Post) -> bool {
 
 fn is_for_the_group(post: &Post) -> bool {
     match post.kind {
-        PostKind::Discussion | PostKind::Announcement | PostKind::Liaison => true,
+        PostKind::Discussion | PostKind::Announcement => true,
+        // What went out of a statement, not the mail that brought it, which may be held, and not a digest, which only repeats.
+        PostKind::Liaison => post.origin.starts_with("liaison:"),
         // Cancellations for one who left, and the weekly outlook, which only repeats, go to some and are not the group's.
         PostKind::Meeting => post.audience == Audience::Subscribers,
         PostKind::Robot | PostKind::Owner | PostKind::Digest => false,

@@ -266,7 +266,7 @@ pub(super) async fn rows(
     };
     let list = |purpose: Purpose| names(statement, purpose, language);
     let titles = statement.title();
-    row(Field::Document, statement.symbol.as_ref().map(ToString::to_string).unwrap_or_else(|| statement.name()));
+    row(Field::Document, statement.symbol.as_ref().map_or_else(|| statement.name(), ToString::to_string));
     row(Field::Source, statement.source.clone());
     row(Field::Action, list(Purpose::Action));
     row(Field::Comment, list(Purpose::Comment));

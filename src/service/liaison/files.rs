@@ -32,13 +32,12 @@ fn has_macros(name: &str) -> bool {
 /// Writes what is not stored yet and fills in where everything lies.
 pub(super) async fn store(services: &Services, posted: &Posted, attachments: &mut [Attachment]) -> Result<(), Failure> {
     for (attachment, file) in attachments.iter_mut().zip(&posted.files) {
-        attachment.body = match record::file(services, &attachment.sha256).await? {
-            Some(body) => body,
-            None => {
-                let body = services.store.put_body(BodySource::Bytes(Bytes::from(file.bytes.clone()))).await?;
-                record::put_file(services, &attachment.sha256, &body).await?;
-                body
-            }
+        attachment.body = if let Some(body) = record::file(services, &attachment.sha256).await? {
+            body
+        } else {
+            let body = services.store.put_body(BodySource::Bytes(Bytes::from(file.bytes.clone()))).await?;
+            record::put_file(services, &attachment.sha256, &body).await?;
+            body
         };
     }
     Ok(())

@@ -368,7 +368,9 @@ fn note(services: &Services, had: &[Language], dossier: &mut Dossier, answered: 
         Answered::New(_) | Answered::Replaced(_) | Answered::Repeated(_) => statement.record(now, by, EventKind::Received),
         Answered::Corrected(_) => statement.record(now, by, EventKind::Corrected(revision)),
         Answered::LanguageAdded(_) => {
-            added.into_iter().for_each(|language| statement.record(now, by.clone(), EventKind::LanguageAdded(language)))
+            for language in added {
+                statement.record(now, by.clone(), EventKind::LanguageAdded(language));
+            }
         }
     }
 }

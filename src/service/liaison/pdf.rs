@@ -53,7 +53,7 @@ async fn text(bytes: &[u8]) -> Result<String, String> {
         drop(input);
     };
     let mut output = output.take(TEXT_OCTETS);
-    let (_, read) = tokio::join!(write, output.read_to_end(&mut text));
+    let ((), read) = tokio::join!(write, output.read_to_end(&mut text));
     read.map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -259,7 +259,7 @@ async fn recipients(
     for route in routes {
         let mut reason = route.reason.clone();
         if let (Rule::Destination, Some(purpose)) = (reason.rule, reason.about.get_mut(1)) {
-            *purpose = services.texts.word(language, &format!("purpose.{purpose}")).to_owned();
+            services.texts.word(language, &format!("purpose.{purpose}")).clone_into(purpose);
         }
         let reason = services.texts.reason(language, &reason);
         lines.push(match &route.target {
