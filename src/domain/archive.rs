@@ -76,6 +76,28 @@ pub fn may_read_statements(group: &Group, reader: Option<&Account>) -> bool {
     }
 }
 
+/// How much of a circulated statement of the register somebody may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementAccess {
+    /// All of it.
+    Whole,
+    /// Title, source, destinations, deadline.
+    Cover,
+    /// Not even that it is there.
+    Nothing,
+}
+
+/// The whole statement for holders of a TIES account; for guests, and for visitors at most the cover, as the group says (DOMAIN 1.3).
+pub fn statement_access(group: &Group, reader: Option<&Account>) -> StatementAccess {
+    let guest = reader.is_some_and(|account| account.kind == AccountKind::Guest);
+    match (group.guest_liaison, reader) {
+        (_, Some(_)) if !guest => StatementAccess::Whole,
+        (GuestLiaison::Full, Some(_)) => StatementAccess::Whole,
+        (GuestLiaison::Full | GuestLiaison::Cover, _) => StatementAccess::Cover,
+        (GuestLiaison::None, _) => StatementAccess::Nothing,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

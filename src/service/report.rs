@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Failure, Services};
+use crate::domain::archive::{is_archived, may_be_archived};
 use crate::domain::audience::wanted_languages;
 use crate::domain::group::GroupCode;
 use crate::domain::ledger::Counts;
@@ -70,7 +71,10 @@ pub async fn participation(services: &Services, code: &GroupCode) -> Result<Part
 pub async fn deliveries(services: &Services, code: &GroupCode, limit: usize) -> Result<Vec<(Post, Counts)>, Failure> {
     let mut reported = Vec::new();
     for post in services.store.posts_of_group(code, None, limit * 3).await? {
-        if post.kind.is_list_mail() && reported.len() < limit {
+        if may_be_archived(&post) || is_archived(&post) {
+            if reported.len() == limit {
+                break;
+            }
             let counts = services.store.counts(post.id).await?;
             reported.push((post, counts));
         }

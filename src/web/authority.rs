@@ -18,11 +18,12 @@ use sha2::{Digest, Sha256};
 
 use super::form::Form;
 use super::{Problem, Site, Visit};
+use crate::domain::archive::{StatementAccess, statement_access};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{PostId, RequestId};
 use crate::domain::post::PostState;
 use crate::mail::token::{Keys, Purpose};
-use crate::service::{Failure, archive, rights};
+use crate::service::{Failure, archive, liaison, rights};
 
 /// Name of the form field that carries the key.
 pub const KEY_FIELD: &str = "key";
@@ -40,6 +41,8 @@ pub enum Right {
     Account,
     /// To read the group's archive.
     Reader,
+    /// To have the whole of the statement `{id}`, not only its cover.
+    Statement,
     /// To decide on held posts.
     Moderator,
     /// To decide on members, meetings and settings.
@@ -91,6 +94,28 @@ impl<S: Sync> FromRequestParts<S> for Scope {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
         parts.extensions.get::<Self>().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// What a visitor may have of the statements kept for a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementRight {
+    /// Of those that are out.
+    pub access: StatementAccess,
+    /// Does she decide on the group, so that she sees all of them in every state, with their history?
+    pub insider: bool,
+}
+
+/// What the visitor may have of the statements kept for this group.
+///
+/// # Errors
+/// When there is no such group, or the store fails.
+pub async fn statements(site: &Site, visit: &Visit, code: &GroupCode) -> Result<StatementRight, Failure> {
+    let group = site.services.group(code)?;
+    let insider = match visit.account() {
+        Some(account) => rights::may_manage(&site.services, &group, account).await?.is_accept(),
+        None => false,
+    };
+    Ok(StatementRight { access: statement_access(&group, visit.account()), insider })
 }
 
 /// Lets the request through to its page, or answers in its place.
@@ -160,6 +185,7 @@ async fn judge(site: &Site, rule: Rule, params: &RawPathParams, visit: &Visit) -
         Right::Anyone | Right::SameSite | Right::Token => true,
         Right::Account => visit.signed.is_some(),
         Right::Reader => may_read(site, visit, scope.as_ref()).await?,
+        Right::Statement => may_have_statement(site, visit, named("id").ok_or_else(missing)?).await?,
         Right::Moderator => scope.as_ref().is_some_and(|scope| scope.moderates),
         Right::Manager => scope.as_ref().is_some_and(|scope| scope.manages),
         Right::Staff => visit.account().is_some_and(|account| !account.roles.is_empty()),
@@ -180,6 +206,15 @@ async fn judge(site: &Site, rule: Rule, params: &RawPathParams, visit: &Visit) -
         }
     }
     Ok(scope)
+}
+
+/// The rule of the register, for the group that the statement is kept for.
+async fn may_have_statement(site: &Site, visit: &Visit, name: &str) -> Result<bool, Failure> {
+    let id = liaison::find(&site.services, name).await?;
+    let shown = liaison::show(&site.services, id, false).await?;
+    let code = shown.view.group.parse().map_err(Failure::NotFound)?;
+    let right = statements(site, visit, &code).await?;
+    Ok(right.insider || right.access == StatementAccess::Whole)
 }
 
 /// The archive's own rule: its policy, the subscription, the management.

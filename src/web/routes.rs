@@ -55,7 +55,7 @@ pub fn routes() -> Vec<Route> {
 
 /// For everybody.
 fn open() -> Vec<Route> {
-    use Right::{Anyone, Reader, SameSite, Token};
+    use Right::{Anyone, Reader, SameSite, Statement, Token};
     vec![
         show("/", Anyone, page::group::list),
         show("/groups/{code}", Anyone, page::group::show),
@@ -66,6 +66,10 @@ fn open() -> Vec<Route> {
         show("/groups/{code}/archive/{post}", Reader, page::archive::post).about(Object::Post),
         show("/groups/{code}/archive/{post}/files/{sha256}/{name}", Reader, page::archive::file).about(Object::Post),
         show("/groups/{code}/archive/{post}/message/{edition}", Reader, page::archive::message).about(Object::Post),
+        show("/liaisons", Anyone, page::liaison::list),
+        show("/liaisons/feed.atom", Anyone, page::liaison::feed),
+        show("/liaisons/{id}", Anyone, page::liaison::show),
+        show("/liaisons/{id}/attachments/{sha256}/{name}", Statement, page::liaison::file),
         show("/meetings/{id}", Anyone, page::meeting::show),
         show("/meetings/{id}/invite.ics", Anyone, page::meeting::calendar),
         show("/u/{token}", Token, page::unsubscribe::ask),
@@ -118,6 +122,8 @@ fn managed() -> Vec<Route> {
         act("/manage/{code}/members/{account}", Manager, page::manage::people::set),
         show("/manage/{code}/requests", Manager, page::manage::people::requests),
         act("/manage/{code}/requests/{request}", Manager, page::manage::people::decide).about(Object::Request),
+        show("/manage/{code}/bounces", Manager, page::manage::bounces::list),
+        act("/manage/{code}/bounces/{account}", Manager, page::manage::bounces::reset),
         show("/manage/{code}/meetings", Manager, page::manage::meetings::list),
         act("/manage/{code}/meetings", Manager, page::manage::meetings::apply),
         show("/manage/{code}/meetings/{id}", Manager, page::manage::meetings::look),

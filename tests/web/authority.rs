@@ -13,6 +13,7 @@ fn granted(right: Right, who: Who) -> bool {
         Right::Anyone | Right::SameSite | Right::Token => true,
         Right::Account => who != Who::Anonymous,
         Right::Reader => matches!(who, Who::Member | Who::Moderator | Who::Manager | Who::Tsb | Who::Operator),
+        Right::Statement => !matches!(who, Who::Anonymous | Who::Guest),
         Right::Moderator => matches!(who, Who::Moderator | Who::Manager | Who::Tsb | Who::Operator),
         Right::Manager => matches!(who, Who::Manager | Who::Tsb | Who::Operator),
         Right::Staff => matches!(who, Who::Tsb | Who::Operator),
@@ -47,9 +48,8 @@ async fn every_route_answers_every_visitor_as_its_right_says() {
             assert_eq!(page.status, 403, "{} {who:?}", route.path);
         }
     }
-    for right in
-        [Right::Anyone, Right::Token, Right::Account, Right::Reader, Right::Moderator, Right::Manager, Right::Staff, Right::Operator]
-    {
+    use Right::{Account, Anyone, Manager, Moderator, Operator, Reader, Staff, Statement, Token};
+    for right in [Anyone, Token, Account, Reader, Statement, Moderator, Manager, Staff, Operator] {
         assert!(seen.contains_key(&right), "no route takes {right:?}");
     }
 }
@@ -125,4 +125,31 @@ async fn a_field_that_a_form_does_not_have_is_not_taken() {
         ("approve".into(), false, "sg12rg-amr")
     );
     assert!(!group.is_sg3());
+}
+
+#[tokio::test]
+async fn a_statement_is_shown_as_its_group_says_and_no_search_finds_what_is_hidden() {
+    let stage = Stage::set(false).await;
+    let page = format!("/liaisons/{}", stage.statement);
+    for (who, whole) in [(Who::Anonymous, false), (Who::Guest, false), (Who::Outsider, true), (Who::Member, true), (Who::Manager, true)] {
+        let shown = stage.get(who, &page).await;
+        assert!(shown.status == 200 && shown.body.contains("creation of a regional group"), "{who:?}: {}", shown.body);
+        assert_eq!(shown.body.contains("the body of the statement"), whole, "{who:?}");
+        let found = stage.get(who, "/liaisons?q=body+of+the+statement").await;
+        assert_eq!(found.body.contains(&stage.statement), whole, "{who:?}");
+        assert!(
+            stage.get(who, "/liaisons?q=regional+group&direction=outgoing&group=SG12RG-AMR").await.body.contains(&stage.statement),
+            "{who:?}"
+        );
+        assert!(!stage.get(who, "/liaisons?direction=incoming").await.body.contains(&stage.statement), "{who:?}");
+    }
+    assert!(stage.get(Who::Manager, &page).await.body.contains("TSAG"), "the manager sees who gets it");
+    let settings = stage.post(Who::Manager, "/manage/SG12RG-AMR/settings", "guest_liaison=none").await;
+    assert_eq!(settings.status, 303, "{}", settings.body);
+    for who in [Who::Anonymous, Who::Guest] {
+        assert_eq!(stage.get(who, &page).await.status, 404, "{who:?}");
+        assert!(!stage.get(who, "/liaisons").await.body.contains(&stage.statement), "{who:?}");
+        assert!(!stage.get(who, "/liaisons/feed.atom").await.body.contains(&stage.statement), "{who:?}");
+    }
+    assert_eq!(stage.get(Who::Member, &page).await.status, 200);
 }

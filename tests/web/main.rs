@@ -2,6 +2,7 @@
 
 mod api;
 mod authority;
+mod browser;
 mod headers;
 mod hostile;
 mod sign_in;

@@ -127,11 +127,17 @@ impl Running {
         panic!("no {least} mails to {address} came");
     }
 
-    /// Path of the sign-in link that was mailed to the address last.
+    /// Path of the sign-in link that was mailed to the address last, once there is one.
     pub async fn mailed_link(&self, address: &str) -> String {
-        let mail = self.mails_to(address, 1).await.pop().unwrap().replace("=\r\n", "");
-        let start = mail.find("/sign-in/").unwrap_or_else(|| panic!("no link in {mail}"));
-        mail[start..].chars().take_while(|c| !c.is_whitespace()).collect()
+        for _ in 0..200 {
+            let mails = self.mails_to(address, 1).await;
+            if let Some(mail) = mails.iter().rev().map(|mail| mail.replace("=\r\n", "")).find(|mail| mail.contains("/sign-in/")) {
+                let start = mail.find("/sign-in/").unwrap();
+                return mail[start..].chars().take_while(|c| !c.is_whitespace()).collect();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("no link was mailed to {address}");
     }
 
     pub async fn get(&self, path: &str) -> Page {

@@ -12,7 +12,7 @@ use enlace::domain::proof::{ProofMethod, SenderProof};
 use enlace::domain::reason::{Reason, Rule};
 use enlace::domain::subscription::{Provenance, Role, Subscription};
 use enlace::service::subscribe::{self, Wish};
-use enlace::service::{Actor, archive, meeting};
+use enlace::service::{Actor, archive, liaison, meeting};
 use enlace::store::{BatchKey, BodySource, LedgerKey};
 
 use crate::site::{Page, Running, account, code};
@@ -71,6 +71,7 @@ pub struct Stage {
     pub request: String,
     pub other_request: String,
     pub meeting: &'static str,
+    pub statement: String,
 }
 
 impl Stage {
@@ -158,6 +159,7 @@ impl Stage {
             .audit(&Actor { name: text(1, "mona@example.org") }, &text(2, "member add"), Some(&code(GROUP)), text(0, "ana"))
             .await
             .unwrap();
+        let statement = statement(&site, &text(1, "This is the body of the statement."), &text(2, "TD364-E.txt")).await;
         archive::feed(&site.services).await.unwrap();
 
         let mut sessions = vec![(Who::Member, ana.clone(), site.sign_in(&ana).await)];
@@ -165,7 +167,7 @@ impl Stage {
             let session = site.sign_in(&person).await;
             sessions.push((who, person, session));
         }
-        Self { site, sessions, post, held, other_post, other_held, request, other_request, meeting: "sg12rg-amr-2027" }
+        Self { site, sessions, post, held, other_post, other_held, request, other_request, meeting: "sg12rg-amr-2027", statement }
     }
 
     pub fn cookie(&self, who: Who) -> Option<String> {
@@ -213,7 +215,7 @@ impl Stage {
             .replace("{post}", &if held { self.held } else { self.post }.to_string())
             .replace("{request}", &self.request)
             .replace("{account}", &AccountId(1).to_string())
-            .replace("{id}", if pattern.starts_with("/liaisons") { "0000000000000000" } else { self.meeting })
+            .replace("{id}", if pattern.starts_with("/liaisons") { self.statement.as_str() } else { self.meeting })
             .replace("{token}", token.trim_start_matches("/u/"))
             .replace("{sha256}", &"0".repeat(64))
             .replace("{edition}", "0")
@@ -319,4 +321,26 @@ async fn ask(site: &Running, group: &str, number: u64, address: &str, name: &str
     subscribe::own(&site.services, &Actor::from(person.address()), &of, person.address(), Wish::Subscribe).await.unwrap();
     let open = subscribe::requests(&site.services, Some(&group)).await.unwrap();
     open.first().expect("the guest's request waits").id.clone()
+}
+
+/// A statement of the secretariat that is out.
+async fn statement(site: &Running, body: &str, file: &str) -> String {
+    let file = file.replace(['"', '\\', '\r', '\n'], "_");
+    let mail = format!(
+        "From: tess@example.org\r\nTo: sg12rg-amr-liaison@lists.example.org\r\nSubject: LS/o on the creation of a regional group [to TSAG]\r\n\
+         Message-ID: <ls@example.org>\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n\
+         --B\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nSource: ITU-T SG12RG-AMR\r\n\
+         Title: LS/o on the creation of a regional group [to TSAG]\r\nFor action to: TSAG\r\nQuestion(s): 7/12\r\n\
+         Approval: ITU-T SG12RG-AMR meeting (Mexico City, 28 September 2026)\r\nDeadline: 15 January 2027\r\n\
+         Contact: Ana Example, tel +41 22 000 0000, ana@example.org\r\n\r\n{body}\r\n--B\r\nContent-Type: text/plain; name=\"{file}\"\r\n\
+         Content-Disposition: attachment; filename=\"{file}\"\r\n\r\nA file.\r\n--B--\r\n"
+    );
+    let actor = Actor::command_line();
+    let submitted = liaison::submit_file(&site.services, &actor, Bytes::from(mail), Some(code(GROUP)), false).await.unwrap();
+    let id = submitted.shown.view.id;
+    liaison::circulate(&site.services, &actor, id.parse().unwrap(), false).await.unwrap();
+    liaison::send_due(&site.services).await.unwrap();
+    let shown = liaison::show(&site.services, id.parse().unwrap(), true).await.unwrap();
+    assert!(matches!(shown.view.state, "circulated" | "awaiting-reply"), "{}: {:?}", shown.view.state, shown.view.problems);
+    id
 }

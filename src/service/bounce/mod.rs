@@ -26,7 +26,7 @@ use crate::mail::report::{Report, ReportKind};
 use crate::mail::token::Verp;
 use crate::store::{BatchKey, LedgerKey};
 
-pub use view::{BounceRow, Incident, ResetRow, forget, forget_member, incidents, list, reset};
+pub use view::{BounceRow, Incident, ResetRow, forget, forget_member, incidents, list, reset, reset_in};
 
 /// What is remembered of providers while the process runs: who failed with which text.
 pub type Providers = incident::Providers<(String, AccountId)>;

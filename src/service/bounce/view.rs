@@ -122,6 +122,20 @@ pub fn incidents(services: &Services, rows: &[BounceRow]) -> Vec<Incident> {
 /// # Errors
 /// When nobody has the address, or the store fails.
 pub async fn reset(services: &Services, actor: &Actor, address: &EmailAddress, dry_run: bool) -> Result<Vec<ResetRow>, Failure> {
+    reset_in(services, actor, address, None, dry_run).await
+}
+
+/// The same in one group only, for its managers; `None`: in all.
+///
+/// # Errors
+/// As [`reset`].
+pub async fn reset_in(
+    services: &Services,
+    actor: &Actor,
+    address: &EmailAddress,
+    only: Option<&GroupCode>,
+    dry_run: bool,
+) -> Result<Vec<ResetRow>, Failure> {
     let account = services.store.account_by_address(address).await?;
     let account = account.ok_or_else(|| {
         Failure::NotFound(format!("nobody in the directory has the address {address}; `enlace bounce list` shows whose mail came back"))
@@ -129,6 +143,9 @@ pub async fn reset(services: &Services, actor: &Actor, address: &EmailAddress, d
     let mut rows = Vec::new();
     for mut subscription in services.store.subscriptions_of_account(account.id).await? {
         let code = subscription.group.clone();
+        if only.is_some_and(|only| *only != code) {
+            continue;
+        }
         let score = record::find(services, code.as_str(), account.id).await?.is_some();
         let rests =
             matches!(&subscription.state, SubscriptionState::Suspended(reason) if matches!(reason.rule, Rule::Bouncing | Rule::Complained));

@@ -9,6 +9,7 @@ use minijinja::{Value, context};
 use serde::Serialize;
 
 use crate::domain::account::{Account, AccountKind, Category};
+use crate::domain::archive::is_archived;
 use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
 use crate::domain::subscription::{DeliveryMode, Stream, Subscription};
@@ -166,7 +167,7 @@ async fn latest(site: &Site, visit: &Visit, groups: &[&GroupCode]) -> Result<Vec
     for code in groups {
         posts.extend(site.services.store.posts_of_group(code, None, LATEST).await?);
     }
-    posts.retain(|post| post.kind.is_list_mail());
+    posts.retain(is_archived);
     posts.sort_by_key(|post| std::cmp::Reverse(post.id));
     posts.dedup_by_key(|post| post.id);
     posts.truncate(LATEST);

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod choices;
 pub mod feed;
 pub mod group;
+pub mod liaison;
 pub mod manage;
 pub mod me;
 pub mod meeting;

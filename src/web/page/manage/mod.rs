@@ -1,5 +1,6 @@
 //! `/manage`: the groups that a person decides on. `/manage/CODE`: one of them, in tabs.
 
+pub mod bounces;
 pub mod held;
 pub mod meetings;
 pub mod members;
@@ -24,11 +25,12 @@ use crate::web::{Problem, Site, Visit};
 const AUDIT: usize = 200;
 
 /// The tabs of a group: name of the address, key of its word, for managers only?
-const TABS: [(&str, &str, bool); 9] = [
+const TABS: [(&str, &str, bool); 10] = [
     ("", "overview", false),
     ("members", "members", true),
     ("requests", "requests", true),
     ("held", "held", false),
+    ("bounces", "bounces", true),
     ("meetings", "meetings", true),
     ("rehearsal", "rehearsal", true),
     ("reports", "reports", true),
@@ -85,7 +87,8 @@ pub async fn overview(State(site): State<Site>, visit: Visit, scope: Scope) -> R
     let content = context! {
         held => held,
         requests => requests,
-        states => counted.as_ref().map(|counted| Value::from(Serde(&counted.states))),
+        active => counted.as_ref().and_then(|counted| counted.states.get("active").copied()).unwrap_or(0),
+        suspended => counted.as_ref().and_then(|counted| counted.states.get("suspended").copied()).unwrap_or(0),
         bouncing => counted.as_ref().map(|counted| counted.bouncing),
     };
     Ok(show(&site, &visit, &scope, "overview", "manage.html", content))

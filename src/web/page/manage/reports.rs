@@ -17,9 +17,9 @@ const POSTS: usize = 25;
 /// Bars of a plot; the rest is one bar.
 const BARS: usize = 15;
 /// Characters of a label, which stands left of its bar.
-const LABEL: usize = 22;
+const LABEL: usize = 18;
 /// Width of the longest bar in the units of the drawing.
-const WIDTH: u64 = 260;
+const WIDTH: u64 = 190;
 
 /// A bar of a plot.
 #[derive(Serialize)]
