@@ -16,8 +16,10 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::control::SOCKET;
 use super::execute::Context;
+use super::records;
 use super::report::{Failure, Report, Table, to_json};
 use crate::config::{Config, RelayTls, Transport, Verify};
+use crate::smtp::proof::dns::Dns;
 use crate::text::Texts;
 
 /// How long the relay and the DNS may take.
@@ -36,15 +38,15 @@ pub struct Finding {
     pub remedy: String,
 }
 
-fn ok(check: &'static str, text: impl Into<String>) -> Finding {
+pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Finding {
     Finding { check, state: "ok", text: text.into(), remedy: String::new() }
 }
 
-fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn warning(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding { check, state: "warning", text: text.into(), remedy: remedy.into() }
 }
 
-fn error(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn error(check: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding { check, state: "error", text: text.into(), remedy: remedy.into() }
 }
 
@@ -59,6 +61,12 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     findings.push(groups(context));
     findings.push(relay(config).await);
     findings.push(dns(config).await);
+    if !is_reserved(&config.service.domain) || config.senders.nameserver.is_some() {
+        match Dns::new(config.senders.nameserver) {
+            Ok(dns) => findings.extend(records::domain(config, &dns).await),
+            Err(found) => findings.push(warning("dns", found, "look at /etc/resolv.conf, or set senders.nameserver")),
+        }
+    }
     findings.extend(tls(config));
     findings.push(senders(config));
     findings.extend(dkim(context).await);
@@ -157,12 +165,16 @@ async fn relay(config: &Config) -> Finding {
     }
 }
 
+/// Names that nobody owns (RFC 2606).
+fn is_reserved(domain: &str) -> bool {
+    ["example.org", "example.com", "example.net", "example", "test", "invalid", "localhost"]
+        .iter()
+        .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
+}
+
 async fn dns(config: &Config) -> Finding {
     let domain = &config.service.domain;
-    if ["example.org", "example.com", "example.net", "example", "test", "invalid", "localhost"]
-        .iter()
-        .any(|reserved| domain == reserved || domain.ends_with(&format!(".{reserved}")))
-    {
+    if is_reserved(domain) {
         return warning("dns", format!("{domain} is a name for examples (RFC 2606): no mail can come in"), "set service.domain");
     }
     match tokio::time::timeout(PATIENCE, lookup_host((domain.as_str(), 25))).await {
@@ -179,6 +191,7 @@ fn tls(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for listen in &config.listen {
         let Some(tls) = &listen.tls else { continue };
+        findings.extend(records::certificate(&tls.certificate, Utc::now()));
         for (file, label) in [(&tls.certificate, "CERTIFICATE"), (&tls.key, "PRIVATE KEY")] {
             findings.push(match fs::read_to_string(file) {
                 Ok(text) if text.contains("-----BEGIN ") && text.contains(label) => ok("tls", format!("{} has a {label}", file.display())),

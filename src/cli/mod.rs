@@ -20,6 +20,7 @@ pub mod meeting;
 pub mod member;
 pub mod migrate;
 pub mod queue;
+pub mod records;
 pub mod report;
 pub mod run;
 pub mod store;

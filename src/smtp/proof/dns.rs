@@ -83,6 +83,31 @@ impl Dns {
         }
     }
 
+    /// The hosts that take mail for a domain, by preference; none if it names none.
+    ///
+    /// # Errors
+    /// When it cannot be found out; says why.
+    pub async fn mail_servers(&self, domain: &str) -> Result<Vec<String>, String> {
+        if !self.may_ask(domain) {
+            return Err(format!("{domain} is a name for examples (RFC 2606)"));
+        }
+        match self.authenticator.resolver().mx_lookup(format!("{}.", domain.trim_end_matches('.'))).await {
+            Ok(lookup) => {
+                let records = lookup.answers().iter().filter_map(|record| match &record.data {
+                    mail_auth::hickory_resolver::proto::rr::RData::MX(mx) => Some((mx.preference, mx.exchange.to_utf8())),
+                    _ => None,
+                });
+                let mut hosts: Vec<_> = records.collect();
+                hosts.sort();
+                Ok(hosts.into_iter().map(|(_, host)| host).collect())
+            }
+            Err(error) => match Error::from(error) {
+                Error::Dns(DnsError::RecordNotFound(code)) if matches!(u16::from(code), 0 | 3) => Ok(Vec::new()),
+                error => Err(error.to_string()),
+            },
+        }
+    }
+
     /// The library's view of it.
     pub(super) fn authenticator(&self) -> &MessageAuthenticator {
         &self.authenticator
