@@ -385,7 +385,10 @@ impl World {
         for at in 0..self.nodes.len() {
             if let Some(node) = &self.nodes[at] {
                 node.life.set(Pulse::Running);
-            } else {
+            }
+            // The last outage may still go on.
+            while self.nodes[at].is_none() {
+                self.pass(STEP).await;
                 self.nodes[at] = self.start(at).await;
             }
         }
