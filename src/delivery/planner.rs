@@ -19,7 +19,9 @@ use crate::domain::ledger::{PlannedRecipient, RecipientState};
 use crate::domain::post::{Audience, Post, PostState};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Subscription;
-use crate::service::{Services, digest};
+use crate::service::meeting::mailed;
+use crate::service::robot::{self, Allowance, RobotMail};
+use crate::service::{Failure, Services, digest};
 use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store};
 
 /// Members read at once.
@@ -31,6 +33,11 @@ const PAGE: usize = 500;
 /// The store's; the post stays accepted and is planned anew later.
 pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64> {
     let store = &services.store;
+    match mailed::carry_out(services, post).await {
+        Ok(_) => {}
+        Err(Failure::Store(error)) => return Err(error),
+        Err(failure) => not_carried_out(services, post, &failure).await,
+    }
     store.begin_plan(post.id).await?;
     let mut batches = Batches {
         store: store.as_ref(),
@@ -60,6 +67,26 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
         store.finish_plan(post.id, number, services.now()).await?;
     }
     Ok(considered)
+}
+
+/// A meeting that was mailed in and accepted became impossible in the meantime: its author is told, and nothing else happens.
+async fn not_carried_out(services: &Services, post: &Post, failure: &Failure) {
+    tracing::warn!(post.id = %post.id, %failure, "Could not carry out what a mail wanted");
+    let (Some(author), Some(Ok(group))) = (post.author_address(), post.groups.first().map(|code| services.group(code))) else { return };
+    let account = services.store.account_by_address(author).await.unwrap_or_default();
+    let mail = RobotMail {
+        to: author,
+        account: account.as_ref(),
+        group: &group,
+        template: "rejected",
+        context: serde_json::json!({ "subject": post.subject, "reason": failure.to_string() }),
+        reply_to: None,
+        in_reply_to: Some(&post.message_id),
+        allowance: Allowance::Receipt,
+    };
+    if let Err(error) = robot::send(services, mail).await {
+        tracing::error!(post.id = %post.id, %error, "Could not tell the author of a mail that it was not carried out");
+    }
 }
 
 /// Gathers recipients into batches.

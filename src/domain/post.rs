@@ -210,6 +210,9 @@ pub struct Post {
 /// Front of the origin of a notice that changes its readers' calendars.
 pub const CALENDAR_ORIGIN: &str = "meeting-calendar:";
 
+/// Origin of a mail that announces a meeting in a form that is read: it is carried out instead of being sent round.
+pub const MEETING_ORIGIN: &str = "meeting-mail";
+
 impl Post {
     /// Does it bring a calendar object that puts something in, changes it, or takes it out?
     pub fn changes_calendars(&self) -> bool {

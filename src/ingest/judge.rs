@@ -8,7 +8,7 @@ use crate::domain::address::ReversePath;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::Group;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Arrival, Audience, BodyRef, PostKind, PostState};
+use crate::domain::post::{Arrival, Audience, BodyRef, MEETING_ORIGIN, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Role;
@@ -43,12 +43,12 @@ impl Address {
 }
 
 /// A recipient that the gate let pass in some way.
-struct Passed<'a> {
+pub(super) struct Passed<'a> {
     index: usize,
-    group: &'a Arc<Group>,
-    address: Address,
+    pub(super) group: &'a Arc<Group>,
+    pub(super) address: Address,
     state: PostState,
-    proof: SenderProof,
+    pub(super) proof: SenderProof,
 }
 
 impl Incoming {
@@ -184,7 +184,30 @@ impl Incoming {
 
     async fn keep_together(&self, batch: &[Passed<'_>], body: &BodyRef) -> Result<String, Refusal> {
         let groups: Vec<&Group> = batch.iter().map(|passed| &**passed.group).collect();
-        let (id, kept) = self.keep_post(&groups, &batch[0], body).await?;
+        let wanted = self.meeting(&groups, &batch[0]).await?;
+        let (id, kept) = self.keep_post(&groups, &batch[0], wanted.is_some(), body).await?;
+        match (kept, wanted) {
+            (Kept::New(durable), Some(wanted)) => {
+                // One meeting, whatever the number of groups: one question, or one receipt.
+                match batch[0].state {
+                    PostState::Accepted => self.meeting_receipt(batch[0].group, &batch[0].proof, id, &wanted).await,
+                    _ => self.after_keeping(&batch[..1], id).await,
+                }
+                Ok(format!("accepted as {}, meeting {}", durable.get(), wanted.meeting().id))
+            }
+            (Kept::Repeated(durable), Some(_)) => Ok(format!("accepted before as {}", durable.get())),
+            (kept, None) => self.kept_plain(&groups, batch, id, kept, body).await,
+        }
+    }
+
+    async fn kept_plain(
+        &self,
+        groups: &[&Group],
+        batch: &[Passed<'_>],
+        id: crate::domain::id::PostId,
+        kept: Kept,
+        body: &BodyRef,
+    ) -> Result<String, Refusal> {
         match kept {
             Kept::New(durable) => {
                 self.after_keeping(batch, id).await;
@@ -193,7 +216,7 @@ impl Incoming {
             // One of several groups has it already: the others still need theirs.
             Kept::Repeated(durable) if groups.len() > 1 => {
                 for passed in batch {
-                    let (id, kept) = self.keep_post(&[&**passed.group], passed, body).await?;
+                    let (id, kept) = self.keep_post(&[&**passed.group], passed, false, body).await?;
                     if matches!(kept, Kept::New(_)) {
                         self.after_keeping(std::slice::from_ref(passed), id).await;
                     }
@@ -208,10 +231,13 @@ impl Incoming {
         &self,
         groups: &[&Group],
         passed: &Passed<'_>,
+        is_meeting: bool,
         body: &BodyRef,
     ) -> Result<(crate::domain::id::PostId, Kept), Refusal> {
         let author = self.services.store.account_by_address(passed.proof.author()).await?;
         let audience = match passed.address {
+            // It is carried out when its time comes, and what it brings goes to the subscribers.
+            Address::Announce if is_meeting => Audience::Listed(Vec::new()),
             Address::List | Address::Announce => Audience::Subscribers,
             Address::Owner => Audience::Listed(self.owners(groups[0]).await?),
             Address::Secretariat => Audience::Listed(self.secretariat(groups[0]).await?),
@@ -227,6 +253,7 @@ impl Incoming {
             audience,
             state: passed.state.clone(),
             arrival: Arrival { found: self.findings().await, ..self.arrival.clone() },
+            origin: if is_meeting { MEETING_ORIGIN } else { "" },
         };
         Ok(post::keep(&self.services, new).await?)
     }

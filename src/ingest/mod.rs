@@ -10,6 +10,7 @@ mod judge;
 mod liaison;
 mod login;
 mod rates;
+mod meetings;
 mod senders;
 mod tokens;
 

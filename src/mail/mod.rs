@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod command;
 pub mod compose;
 pub mod content;
+pub mod convening;
 pub mod digest;
 pub mod docx;
 pub mod field;

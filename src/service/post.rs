@@ -34,6 +34,8 @@ pub struct NewPost<'a> {
     pub state: PostState,
     /// How it came in.
     pub arrival: Arrival,
+    /// What it is part of, as in [`Post::origin`]; empty for a message that is passed on.
+    pub origin: &'static str,
 }
 
 /// Puts the post on disk, unless the same Message-ID was taken for one of its groups before.
@@ -62,7 +64,7 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
         audience: new.audience,
         state: new.state,
         arrival: new.arrival,
-        origin: String::new(),
+        origin: new.origin.to_owned(),
     };
     let timer = Timer::of(Stage::Commit);
     let kept = services.store.keep_post(post, keys).await?;

@@ -49,6 +49,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("help", &[]),
     // member is the address of the one it is about
     ("member-lost", &["member", "member_name", "reason"]),
+    // kind: "new", "change" or "withdrawal"; warnings: a list of texts
+    ("meeting-receipt", &["meeting", "kind", "status", "warnings", "minutes", "stop_address"]),
     ("probe", &["reason", "link"]),
     ("refused", &["asked", "reason"]),
     ("rejected", &["subject", "reason"]),

@@ -27,6 +27,11 @@ fn sample() -> Value {
         organisation => "Example", country => "MX", kind => "ties", category => "associate", outcome => "declined", approve_address => "l-moderate+d@lists.example.org",
         deny_address => "l-moderate+e@lists.example.org", minutes => 15, message_id => "1@example.org", lines => ["one", "two"], rules => ["member-state", "affiliated to SG12"], day => "2027-01-15",
         results => [context! { command => "which", done => true, text => "ok" }, context! { command => "x", done => false, text => "no" }],
+        status => "announced", warnings => ["one"], meeting => context! {
+            id => "x-2027", title => "T", groups => "G", when => "W", place => "P", host => "H", letter => "L", audience => "A", languages => "",
+            registration_url => "", agenda_url => "", documents_url => "", remote_url => "R", remote_notes => "", contact => "C", deadline_zone => "Z",
+            deadlines => [context! { label => "D", date => "1", given => true }], parts => [context! { title => "P", when => "W", audience => "A" }],
+        },
         number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {
             group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],

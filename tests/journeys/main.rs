@@ -19,6 +19,7 @@ mod digest;
 mod ldap;
 mod liaison;
 mod nodes;
+mod meeting;
 mod post;
 mod postfix;
 mod unsubscribe;

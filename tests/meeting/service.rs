@@ -194,9 +194,9 @@ async fn an_announcement_is_one_post_with_an_edition_a_language_and_a_calendar()
     assert!(es < en, "the reader's language comes first:\n{spanish}");
     for part in [
         "[SG12RG-AMR] Anuncio de reunión: Reunión del SG12RG-AMR, Mexico City, 6-7 de abril de 2027",
-        "6 de abril de 2027, 09:30 horas (America/Mexico_City; 15:30 horas UTC)",
+        "6 de abril de 2027, a las 09:30 horas (America/Mexico_City; 15:30 horas UTC)",
         "Grupo: SG12RG-AMR, SG2RG-AMR",
-        "- Taller sobre calidad de servicio, 5 de abril de 2027, 09:30 horas",
+        "- Taller sobre calidad de servicio, 5 de abril de 2027, a las 09:30 horas",
         "abierta a todos",
         "- Presentación de contribuciones: 25 de marzo de 2027\n",
         "- Solicitudes de beca: 23 de febrero de 2027 (por confirmar)",

@@ -8,6 +8,7 @@ mod change;
 pub mod civil;
 mod duration;
 mod entries;
+pub mod labels;
 
 pub mod milestones;
 pub mod notices;

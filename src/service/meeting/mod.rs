@@ -8,11 +8,13 @@ mod feeds;
 pub mod file;
 mod invitations;
 mod joiners;
+pub mod mailed;
 mod record;
 mod send;
 mod texts;
 pub mod view;
 mod weekly;
+mod wording;
 
 use std::path::Path;
 

@@ -58,7 +58,7 @@ pub async fn send_due(services: &Services, only: Option<&MeetingId>) -> Result<S
     let mut sending = Sending::default();
     let mut failure = None;
     for meeting in meetings {
-        match send_of(services, &meeting, &mut sending.sent).await {
+        match send_of(services, &meeting, Grace::AsGroupsSay, &mut sending.sent).await {
             Ok(next) => sending.next = [sending.next, next].into_iter().flatten().min(),
             // One meeting with a broken template must not hold up the others.
             Err(error) => {
@@ -70,7 +70,28 @@ pub async fn send_due(services: &Services, only: Option<&MeetingId>) -> Result<S
     failure.map_or(Ok(sending), Err)
 }
 
-async fn send_of(services: &Services, meeting: &Meeting, sent: &mut Vec<NoticeKey>) -> Result<Option<DateTime<Utc>>, Failure> {
+/// Whether an act can still be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grace {
+    AsGroupsSay,
+    /// Its author had it before.
+    Over,
+}
+
+/// Sends what is due of a meeting whose author could stop it before.
+///
+/// # Errors
+/// When a template or the store fails; what was not sent stays due.
+pub(super) async fn send_at_once(services: &Services, meeting: &Meeting) -> Result<(), Failure> {
+    send_of(services, meeting, Grace::Over, &mut Vec::new()).await.map(drop)
+}
+
+async fn send_of(
+    services: &Services,
+    meeting: &Meeting,
+    grace: Grace,
+    sent: &mut Vec<NoticeKey>,
+) -> Result<Option<DateTime<Utc>>, Failure> {
     for _ in 0..MOST_ROUNDS {
         let marks = record::marks(services, &meeting.id).await?;
         let plan = planned(services, meeting, &marks);
@@ -81,7 +102,7 @@ async fn send_of(services: &Services, meeting: &Meeting, sent: &mut Vec<NoticeKe
             let covered: Vec<NoticeKey> = std::iter::once(notice.key.clone())
                 .chain(notices::merged_into(&plan, &notice.key).map(|other| other.key.clone()))
                 .collect();
-            let kept = keep(services, meeting, notice, &plan, &covered).await?;
+            let kept = keep(services, meeting, notice, grace, &plan, &covered).await?;
             let mark = Mark { at: services.now(), post: kept.as_ref().map(|(id, _)| *id) };
             let covered = kept.map_or(covered, |(_, covered)| covered);
             let more: Marks = covered.into_iter().map(|key| (key, mark.clone())).collect();
@@ -98,10 +119,11 @@ async fn keep(
     services: &Services,
     meeting: &Meeting,
     notice: &Notice,
+    grace: Grace,
     plan: &[Notice],
     covered: &[NoticeKey],
 ) -> Result<Option<(PostId, Vec<NoticeKey>)>, Failure> {
-    let Some(mut post) = post(services, meeting, notice, plan).await? else {
+    let Some(mut post) = post(services, meeting, notice, grace, plan).await? else {
         warn!(meeting.id = %meeting.id, "There is nobody to send {} to", notice.key);
         return Ok(None);
     };
@@ -170,7 +192,7 @@ pub async fn preview(services: &Services, meeting: &Meeting) -> Result<Vec<Previ
     Ok(previews)
 }
 
-async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[Notice]) -> Result<Option<Post>, Failure> {
+async fn post(services: &Services, meeting: &Meeting, notice: &Notice, grace: Grace, plan: &[Notice]) -> Result<Option<Post>, Failure> {
     let groups = groups_of(services, meeting, &notice.to);
     let Some(group) = groups.first().cloned() else { return Ok(None) };
     let now = services.now();
@@ -199,7 +221,8 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[N
         return Ok(None);
     }
     // What a person did can be stopped for a while; what the calendar brings is due now.
-    let grace = groups.iter().filter_map(|group| TimeDelta::from_std(group.grace).ok()).max().unwrap_or_default();
+    let holding = groups.iter().filter(|group| meeting.active_groups().any(|code| *code == group.code));
+    let wait = holding.filter_map(|group| TimeDelta::from_std(group.grace).ok()).max().unwrap_or_default();
     Ok(Some(Post {
         id,
         groups: groups.iter().map(|group| group.code.clone()).collect(),
@@ -209,7 +232,7 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[N
         sender: None,
         author: None,
         received_at: now,
-        not_before: if notice.kind.is_act() { now + grace } else { now },
+        not_before: if notice.kind.is_act() && grace == Grace::AsGroupsSay { now + wait } else { now },
         editions,
         audience,
         state: PostState::Accepted,

@@ -201,6 +201,7 @@ fn at_place_and_utc(language: Language, at: DateTime<Utc>, zone: Tz) -> String {
     let (day, hour) = (dates::date(language, local.date()), dates::time(language, local.time()));
     match language.as_str() {
         "zh" => format!("{day} {hour}（{}；UTC {utc}）", zone.name()),
+        "es" => format!("{day}, a las {hour} ({}; {utc} UTC)", zone.name()),
         "ar" => format!("{day}، {hour} (\u{2066}{}\u{2069}؛ {utc} UTC)", zone.name()),
         _ => format!("{day}, {hour} ({}; {utc} UTC)", zone.name()),
     }

@@ -1,0 +1,157 @@
+//! Looking back at subscriptions: managers review their roster once a year, subscribers are reminded of what they get.
+//!
+//! Each mail is claimed before it is written, so a job that runs twice for one time sends nothing twice. The reminder goes to
+//! the subscribers of groups that ask for it (`monthly_reminder`), one mail a person over all her groups.
+
+use chrono::Days;
+use serde_json::{Value, json};
+
+use super::robot::{self, Allowance, RobotMail};
+use super::{Failure, Services};
+use crate::domain::account::Account;
+use crate::domain::group::{Group, GroupKind};
+use crate::domain::subscription::{DeliveryMode, Role, Subscription, SubscriptionState};
+
+/// Members and accounts read at a time.
+const PAGE: usize = 500;
+/// Most people named in a review; the pages show all.
+const MOST_NAMED: usize = 50;
+/// Accounts that end within so many days are named.
+const SOON: Days = Days::new(90);
+
+/// What a manager is told of a roster.
+#[derive(Debug, Default)]
+struct Roster {
+    active: usize,
+    pending: usize,
+    suspended: usize,
+    resting: Vec<Value>,
+    ending: Vec<Value>,
+}
+
+/// Asks the managers of every group to look through their subscribers. `occurrence` names the run. Returns how many were asked.
+///
+/// # Errors
+/// When a template or the store fails; who was asked is not asked again.
+pub async fn review_rosters(services: &Services, occurrence: &str) -> Result<usize, Failure> {
+    let table = services.groups();
+    let mut asked = 0;
+    for group in table.iter().filter(|group| !group.retired && group.kind != GroupKind::External) {
+        let managers = services.members_with_role(&group.code, Role::Manager).await?;
+        if managers.is_empty() {
+            continue;
+        }
+        let roster = roster(services, group).await?;
+        let context = json!({
+            "active": roster.active, "pending": roster.pending, "suspended": roster.suspended,
+            "resting": roster.resting, "ending": roster.ending,
+            "page": format!("{}/manage/{}", services.site.base_url, group.code),
+        });
+        for (_, manager) in managers {
+            let key = format!("{occurrence} {} {}", group.code, manager.id);
+            if services.store.claim_once("roster-review", &key, services.now()).await? {
+                tell(services, group, &manager, "roster-review", context.clone()).await?;
+                asked += 1;
+            }
+        }
+    }
+    Ok(asked)
+}
+
+async fn roster(services: &Services, group: &Group) -> Result<Roster, Failure> {
+    let soon = services.today().checked_add_days(SOON).unwrap_or_else(|| services.today());
+    let mut roster = Roster::default();
+    let mut after = None;
+    loop {
+        let page = services.store.members_of_group(&group.code, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(roster) };
+        after = Some(last.account);
+        for (subscription, account) in page {
+            match &subscription.state {
+                SubscriptionState::Active => roster.active += 1,
+                SubscriptionState::Pending(_) => roster.pending += 1,
+                SubscriptionState::Unsubscribed(_) => continue,
+                SubscriptionState::Suspended(reason) => {
+                    roster.suspended += 1;
+                    if roster.resting.len() < MOST_NAMED {
+                        roster.resting.push(json!({ "address": account.address(), "reason": reason.text() }));
+                    }
+                }
+            }
+            if let Some(end) = account.expires.filter(|end| *end <= soon && roster.ending.len() < MOST_NAMED) {
+                roster.ending.push(json!({ "address": account.address(), "date": end.to_string() }));
+            }
+        }
+    }
+}
+
+/// Reminds subscribers of groups that ask for it of all they are subscribed to. Returns how many.
+///
+/// # Errors
+/// When a template or the store fails; who was reminded is not reminded again.
+pub async fn remind_subscribers(services: &Services, occurrence: &str) -> Result<usize, Failure> {
+    let table = services.groups();
+    if !table.iter().any(|group| group.monthly_reminder && !group.retired) {
+        return Ok(0);
+    }
+    let mut reminded = 0;
+    let mut after = None;
+    loop {
+        let page = services.store.accounts(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(reminded) };
+        after = Some(last.id);
+        for account in page {
+            let mut subscriptions = services.store.subscriptions_of_account(account.id).await?;
+            subscriptions.retain(|s| !matches!(s.state, SubscriptionState::Unsubscribed(_)));
+            subscriptions.sort_by(|a, b| a.group.cmp(&b.group));
+            // Who switched delivery off wants no mail from here, this one included.
+            let wants = |s: &Subscription| s.is_active() && s.delivery.mode_on(services.today()) != DeliveryMode::None;
+            let asking = subscriptions.iter().filter(|s| wants(s)).filter_map(|s| table.get(&s.group));
+            let Some(group) = asking.into_iter().find(|group| group.monthly_reminder && !group.retired) else { continue };
+            let key = format!("{occurrence} {}", account.id);
+            if !services.store.claim_once("subscription-reminder", &key, services.now()).await? {
+                continue;
+            }
+            let shown: Vec<Value> = subscriptions.iter().map(|s| line(services, &account, s)).collect();
+            tell(services, group, &account, "settings", json!({ "subscriptions": shown })).await?;
+            reminded += 1;
+        }
+    }
+}
+
+/// A subscription as the template `settings` shows it.
+fn line(services: &Services, account: &Account, subscription: &Subscription) -> Value {
+    let table = services.groups();
+    let group = table.get(&subscription.group);
+    let language = group.map(|group| robot::language_for(services, Some(account), group)).unwrap_or_default();
+    let languages: Vec<&str> = match group {
+        Some(group) => crate::domain::audience::wanted_languages(group, account, subscription).iter().map(|l| l.as_str()).collect(),
+        None => Vec::new(),
+    };
+    let mode = subscription.delivery.mode_on(services.today());
+    json!({
+        "group": subscription.group,
+        "group_name": group.map(|group| robot::group_name(group, language)).unwrap_or_default(),
+        "state": subscription.state.as_str(),
+        "reason": subscription.state.reason().map(|reason| services.texts.reason(language, reason)).unwrap_or_default(),
+        "streams": subscription.streams,
+        "languages": languages,
+        "delivery": mode,
+        "until": subscription.delivery.until.filter(|_| mode == subscription.delivery.mode).map(|day| day.to_string()).unwrap_or_default(),
+    })
+}
+
+async fn tell(services: &Services, group: &Group, account: &Account, template: &'static str, context: Value) -> Result<(), Failure> {
+    let mail = RobotMail {
+        to: account.address(),
+        account: Some(account),
+        group,
+        template,
+        context,
+        reply_to: None,
+        in_reply_to: None,
+        allowance: Allowance::Notice,
+    };
+    robot::send(services, mail).await?;
+    Ok(())
+}
