@@ -20,7 +20,7 @@ use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::measure;
 use crate::schedule::jobs::Jobs;
-use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, tidy};
+use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, reviews, tidy};
 use crate::service::{Services, backup, keyring, password};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
@@ -163,6 +163,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let mut work = vec![outlook::job(&services), digests::job(&services), archive::job(&services)];
     work.extend(tidy::jobs(&services));
     work.extend(directory::job(&services));
+    work.extend(reviews::jobs(&services));
     work.extend(liaisons::jobs(&services));
     let jobs = Jobs::new(Arc::clone(&store), services.clock.clone(), config.service.timezone, work);
     let stop = intake.clone();

@@ -16,6 +16,8 @@ pub struct Schedule {
     pub directory_sync: Cron,
     /// Managers are asked to look through their subscribers.
     pub roster_review: Cron,
+    /// Subscribers of groups that ask for it (`monthly_reminder`) are reminded of their subscriptions.
+    pub subscription_reminder: Cron,
     /// Accounts and invitations end.
     pub expiry: Cron,
     /// The months of the archives that are over are sealed.
@@ -32,6 +34,7 @@ impl Default for Schedule {
             deadlines: Cron::known("0 0 8 * * *"),
             directory_sync: Cron::known("0 15 * * * *"),
             roster_review: Cron::known("0 0 8 1 1 *"),
+            subscription_reminder: Cron::known("0 0 9 1 * *"),
             expiry: Cron::known("0 0 0 * * *"),
             archive_seal: Cron::known("0 0 4 1 * *"),
             retention: Cron::known("0 30 3 * * *"),

@@ -199,6 +199,7 @@ pub fn bare_group(code: &GroupCode) -> Group {
         personal: true,
         footer: None,
         house: crate::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

@@ -276,6 +276,8 @@ pub struct Group {
     pub archive_keep: Duration,
     /// Addresses of the list elsewhere or before, whose mail comes here: the list address of each, in any domain.
     pub aliases: Vec<EmailAddress>,
+    /// Are its subscribers reminded of their subscriptions at the times of `schedule.subscription_reminder`?
+    pub monthly_reminder: bool,
     /// Ended: keeps its archive, takes no mail.
     pub retired: bool,
 }

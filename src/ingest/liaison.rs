@@ -78,6 +78,7 @@ impl Incoming {
             audience: Audience::Listed(Vec::new()),
             state,
             arrival: Arrival { found: self.findings().await, ..self.arrival.clone() },
+            origin: "",
         };
         Ok(match post::keep(&self.services, new).await?.1 {
             Kept::New(id) => (id.get(), true),

@@ -25,12 +25,12 @@ impl Incoming {
 
     /// What was understood, what is doubtful, and how to stop it. The mail is kept, so a failure here is logged only.
     pub(super) async fn meeting_receipt(&self, group: &Group, proof: &SenderProof, id: PostId, wanted: &Wanted) {
-        if let Err(refusal) = self.send_receipt(group, proof, id, wanted).await {
+        if let Err(refusal) = self.write_meeting_receipt(group, proof, id, wanted).await {
             tracing::error!(group.code = %group.code, post = %id, ?refusal, "Could not send the receipt of a meeting");
         }
     }
 
-    async fn send_receipt(&self, group: &Group, proof: &SenderProof, id: PostId, wanted: &Wanted) -> Result<(), Refusal> {
+    async fn write_meeting_receipt(&self, group: &Group, proof: &SenderProof, id: PostId, wanted: &Wanted) -> Result<(), Refusal> {
         let author = proof.author();
         let account = self.services.store.account_by_address(author).await?;
         let language = robot::language_for(&self.services, account.as_ref(), group);

@@ -9,8 +9,8 @@ mod commands;
 mod judge;
 mod liaison;
 mod login;
-mod rates;
 mod meetings;
+mod rates;
 mod senders;
 mod tokens;
 

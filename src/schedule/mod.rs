@@ -10,4 +10,5 @@ pub mod jobs;
 pub mod liaisons;
 pub mod notices;
 pub mod outlook;
+pub mod reviews;
 pub mod tidy;

@@ -46,7 +46,11 @@ pub fn jobs(services: &Arc<Services>) -> [Job; 3] {
     let times = &services.config.schedule;
     [
         Job { name: "roster-review", schedule: times.roster_review.schedule().clone(), work: Arc::new(Rosters(services.clone())) },
-        Job { name: "subscription-reminder", schedule: times.subscription_reminder.schedule().clone(), work: Arc::new(Reminder(services.clone())) },
+        Job {
+            name: "subscription-reminder",
+            schedule: times.subscription_reminder.schedule().clone(),
+            work: Arc::new(Reminder(services.clone())),
+        },
         Job { name: "meeting-deadlines", schedule: times.deadlines.schedule().clone(), work: Arc::new(Deadlines(services.clone())) },
     ]
 }

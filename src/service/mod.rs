@@ -25,6 +25,7 @@ pub mod queue;
 pub mod rehearsal;
 pub mod repetition;
 pub mod report;
+pub mod review;
 pub mod rights;
 pub mod robot;
 pub mod senders;

@@ -10,6 +10,7 @@ use super::robot::{self, Allowance, RobotMail};
 use super::{Failure, Services};
 use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupKind};
+use crate::domain::language::Language;
 use crate::domain::subscription::{DeliveryMode, Role, Subscription, SubscriptionState};
 
 /// Members and accounts read at a time.
@@ -123,7 +124,7 @@ pub async fn remind_subscribers(services: &Services, occurrence: &str) -> Result
 fn line(services: &Services, account: &Account, subscription: &Subscription) -> Value {
     let table = services.groups();
     let group = table.get(&subscription.group);
-    let language = group.map(|group| robot::language_for(services, Some(account), group)).unwrap_or_default();
+    let language = group.map(|group| robot::language_for(services, Some(account), group)).unwrap_or(Language::ENGLISH);
     let languages: Vec<&str> = match group {
         Some(group) => crate::domain::audience::wanted_languages(group, account, subscription).iter().map(|l| l.as_str()).collect(),
         None => Vec::new(),

@@ -59,6 +59,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     // address, name and the rest are the person's who asks
     ("request-notice", &["organisation", "country", "kind", "category", "approve_address", "deny_address"]),
     ("restored", &[]),
+    // resting: a list of {address, reason}; ending: a list of {address, date}
+    ("roster-review", &["active", "pending", "suspended", "resting", "ending", "page"]),
     // subscriptions: a list of {group, group_name, state, reason, streams, languages, delivery, until}; empty text where there is none
     ("settings", &["subscriptions"]),
     // not about a group

@@ -32,6 +32,8 @@ fn sample() -> Value {
             registration_url => "", agenda_url => "", documents_url => "", remote_url => "R", remote_notes => "", contact => "C", deadline_zone => "Z",
             deadlines => [context! { label => "D", date => "1", given => true }], parts => [context! { title => "P", when => "W", audience => "A" }],
         },
+        active => 3, pending => 1, suspended => 1, page => "https://lists.example.org/manage/X",
+        resting => [context! { address => "a@example.org", reason => "because" }], ending => [context! { address => "b@example.org", date => "2027-01-15" }],
         number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {
             group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],

@@ -75,6 +75,7 @@ fn group(code: &str, languages: &[&str]) -> Group {
         personal: true,
         footer: None,
         house: enlace::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         archive: enlace::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

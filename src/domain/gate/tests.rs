@@ -45,6 +45,7 @@ pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
         personal: true,
         footer: None,
         house: crate::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

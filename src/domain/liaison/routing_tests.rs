@@ -35,6 +35,7 @@ fn group(code: &str, kind: GroupKind, parent: Option<&str>, contact: Option<&str
         personal: true,
         footer: None,
         house: crate::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),

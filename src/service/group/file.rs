@@ -63,6 +63,7 @@ struct Entry {
     archive_keep: Option<Spanned<Span>>,
     #[serde(default)]
     aliases: Vec<Spanned<EmailAddress>>,
+    monthly_reminder: Option<bool>,
     retired: Option<bool>,
 }
 
@@ -326,6 +327,7 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
         archive: entry.archive.unwrap_or(ArchiveAccess::Members),
         archive_keep: entry.archive_keep.map(|keep| keep.get_ref().0).unwrap_or_default(),
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
+        monthly_reminder: entry.monthly_reminder.unwrap_or(false),
         retired: entry.retired.unwrap_or(ended),
         code,
     }

@@ -107,6 +107,7 @@ pub async fn submit_file(
             audience: Audience::Listed(Vec::new()),
             state: PostState::Accepted,
             arrival: Arrival { listener: format!("file ({})", actor.name), ..Arrival::default() },
+            origin: "",
         },
     )
     .await?;

@@ -24,6 +24,7 @@ pub(crate) fn group(code: &str) -> Group {
         personal: true,
         footer: None,
         house: crate::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         archive: crate::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
