@@ -242,7 +242,8 @@ async fn a_change_lists_what_changed_and_a_withdrawal_reaches_only_those_who_lea
     let posts = bench.posts("SG12RG-AMR").await;
     let text = bench.text(&posts[0], "en").await;
     assert!(text.contains("- Venue: Room A / Sala A, Puebla, MX (was: Room A / Sala A, Mexico City, MX)"), "{text}");
-    assert!(text.contains("- Dates: 2027-04-06 09:30 - 2027-04-07 16:00"), "{text}");
+    assert!(text.contains("- Dates: 6 April 2027, 0930 hours (America/Mexico_City; 1530 hours UTC) - 7 April 2027, 1600 hours"), "{text}");
+    assert!(bench.text(&posts[0], "es").await.contains("- Fechas: 6 de abril de 2027, a las 09:30 horas"));
     assert!(bench.raw(&posts[0]).await.contains("method=PUBLISH"));
 
     bench.clock.advance(TimeDelta::minutes(1));

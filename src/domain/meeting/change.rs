@@ -1,6 +1,6 @@
 //! What changed between two versions of a meeting, for the banner of a change notice and for the history.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Letter, Meeting, Part};
@@ -126,6 +126,16 @@ pub fn span_text(span: &Span) -> String {
         Span::Hours { start, end } => format!("{} - {}", start.format("%Y-%m-%d %H:%M"), end.format("%Y-%m-%d %H:%M")),
         Span::Days { first, last } if first == last => first.to_string(),
         Span::Days { first, last } => format!("{first} - {last}"),
+    }
+}
+
+/// The inverse of [`span_text`], for readers who are told of a change in their own language.
+pub fn span_from(text: &str) -> Option<Span> {
+    let (start, end) = text.split_once(" - ").unwrap_or((text, text));
+    let hours = |text: &str| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").ok();
+    match (hours(start), hours(end)) {
+        (Some(start), Some(end)) => Some(Span::Hours { start, end }),
+        _ => Some(Span::Days { first: start.parse().ok()?, last: end.parse().ok()? }),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod notices;
 mod record;
 mod span;
 
-pub use change::{Change, Field, FieldChange, span_text};
+pub use change::{Change, Field, FieldChange, span_from, span_text};
 pub use duration::Lead;
 pub use entries::{Entry, EntryKind, Gone, entries};
 pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{meetings, settings};
 use crate::domain::group::Group;
 use crate::domain::language::{Language, Localized};
-use crate::domain::meeting::{Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Span, civil};
+use crate::domain::meeting::{Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Span, civil, span_from};
 use crate::mail::calendar::{Organizer, Setting};
 use crate::service::robot::{group_context, group_name};
 use crate::service::{Failure, Services};
@@ -181,11 +181,28 @@ fn changed(services: &Services, changes: &[&Change], language: Language) -> Vec<
         .map(|(field, before, after)| {
             let said = |value: String| match field {
                 Field::Status | Field::Audience => word(services, language, &value),
+                Field::Dates => dates_said(language, &value).unwrap_or(value),
+                Field::Deadlines => deadlines_said(services, language, &value).unwrap_or(value),
                 _ => value,
             };
             json!({ "label": word(services, language, &format!("field-{}", field.as_str())), "before": said(before), "after": said(after) })
         })
         .collect()
+}
+
+/// `2027-04-06 09:30 - 2027-04-07 17:30, America/Mexico_City` as the language writes it.
+fn dates_said(language: Language, value: &str) -> Option<String> {
+    let (span, zone) = value.rsplit_once(", ")?;
+    Some(when(language, &span_from(span)?, zone.parse().ok()?))
+}
+
+/// `contribution 2027-03-25, visa 2027-03-06` with the labels and dates of the language.
+fn deadlines_said(services: &Services, language: Language, value: &str) -> Option<String> {
+    let said = |item: &str| {
+        let (kind, day) = item.split_once(' ')?;
+        Some(format!("{} {}", word(services, language, &format!("deadline-{kind}")), dates::date(language, day.parse().ok()?)))
+    };
+    value.split(", ").map(said).collect::<Option<Vec<_>>>().map(|all| all.join(", "))
 }
 
 fn word(services: &Services, language: Language, key: &str) -> String {
