@@ -142,7 +142,8 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let control = Control::bind(&config.service.data_dir).context("control socket")?;
 
     let executor = Arc::new(Executor::new(Arc::clone(&services)));
-    let site = Site::new(Arc::clone(&services)).context("page templates")?.with_api(Arc::clone(&executor) as _);
+    let site =
+        Site::new(Arc::clone(&services)).context("page templates")?.with_login().context("oidc")?.with_api(Arc::clone(&executor) as _);
     let stop = intake.clone();
     tasks.spawn(async move { site.serve(web, stop).await });
     tasks.spawn(keys_of_other_nodes(Arc::clone(&services), intake.clone()));

@@ -2,4 +2,5 @@
 
 pub mod builtin;
 pub mod ldap;
+pub mod oidc;
 pub mod table;

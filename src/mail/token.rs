@@ -66,6 +66,8 @@ pub enum Purpose {
     Allow = 30,
     /// The seal of a manifest of the archive; never sent.
     Manifest = 40,
+    /// The cookie of a sign-in that is under way at an OpenID Connect provider.
+    Oidc = 41,
     /// `L-moderate+TOKEN`: the answer to a receipt corrects a statement; carries a statement's id.
     LiaisonCorrect = 20,
     /// `L-confirm+TOKEN`: circulate the statement now; carries a statement's id.

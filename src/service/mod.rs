@@ -15,6 +15,7 @@ pub mod explain;
 pub mod group;
 pub mod keyring;
 pub mod liaison;
+pub mod login;
 pub mod lookalike;
 pub mod meeting;
 pub mod migrate;

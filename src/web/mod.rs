@@ -51,6 +51,7 @@ pub struct Site {
     attempts: Arc<Attempts>,
     tallies: Arc<tallies::Tallies>,
     commands: Option<Arc<dyn Commands>>,
+    login: Option<Arc<page::oidc::Login>>,
 }
 
 impl Site {
@@ -61,13 +62,29 @@ impl Site {
     pub fn new(services: Arc<Services>) -> Result<Self, PageError> {
         let service = &services.config.service;
         let pages = Pages::load(&service.languages, service.templates.as_deref())?;
-        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default(), commands: None })
+        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default(), commands: None, login: None })
     }
 
     /// With the API, whose operations `commands` carries out.
     #[must_use]
     pub fn with_api(self, commands: Arc<dyn Commands>) -> Self {
         Self { commands: Some(commands), ..self }
+    }
+
+    /// With the OpenID Connect provider of the configuration, if it names one.
+    ///
+    /// # Errors
+    /// When a client towards it cannot be made.
+    pub fn with_login(mut self) -> Result<Self, crate::directory::oidc::OidcError> {
+        if let Some(oidc) = &self.services.config.oidc {
+            let back = format!("{}/sign-in/oidc/back", self.services.site.base_url.trim_end_matches('/'));
+            self.login = Some(Arc::new(page::oidc::Login::new(crate::directory::oidc::Provider::new(oidc, back)?)));
+        }
+        Ok(self)
+    }
+
+    fn login(&self) -> Option<&page::oidc::Login> {
+        self.login.as_deref()
     }
 
     fn settings(&self) -> &crate::config::Service {

@@ -10,6 +10,7 @@ pub mod liaison;
 pub mod manage;
 pub mod me;
 pub mod meeting;
+pub mod oidc;
 pub mod own_data;
 pub mod rich;
 pub mod sign_in;

@@ -23,7 +23,12 @@ pub async fn ask(State(site): State<Site>, visit: Visit) -> Response {
     if visit.signed.is_some() {
         return Redirect::to(then).into_response();
     }
-    site.show(&visit, "sign-in.html", &site.word(&visit, "sign-in"), context! { then => then, wrong => false, minutes => LINK_MINUTES })
+    site.show(
+        &visit,
+        "sign-in.html",
+        &site.word(&visit, "sign-in"),
+        context! { then => then, wrong => false, minutes => LINK_MINUTES, oidc => site.login().is_some() },
+    )
 }
 
 /// `POST /sign-in`
@@ -33,7 +38,7 @@ pub async fn send(State(site): State<Site>, visit: Visit, form: Form) -> Result<
     }
     let then = local(form.get("then")).to_owned();
     let Ok(address) = form.get("address").parse::<EmailAddress>() else {
-        let content = context! { then => then, wrong => true, minutes => LINK_MINUTES };
+        let content = context! { then => then, wrong => true, minutes => LINK_MINUTES, oidc => site.login().is_some() };
         let mut response = site.show(&visit, "sign-in.html", &site.word(&visit, "sign-in"), content);
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(response);
@@ -95,7 +100,7 @@ pub async fn leave(State(site): State<Site>, visit: Visit, form: Form) -> Result
 }
 
 /// An address of this site to go on to; `/me` for anything else.
-fn local(then: &str) -> &str {
+pub(super) fn local(then: &str) -> &str {
     let good = then.len() <= THEN_OCTETS
         && then.starts_with('/')
         && !then.starts_with("//")
