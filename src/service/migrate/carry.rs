@@ -41,14 +41,22 @@ pub(super) async fn group(
             report.warnings.push(format!("{old} is an address of this service already, so it is no alias of {}", group.code));
         }
     }
-    if !list.bans.is_empty() {
-        report.warnings.push(format!("bans of the old list, to be taken over by hand: {}", list.bans.join(", ")));
+    for ban in &list.bans {
+        match plain_ban(ban) {
+            Some(ban) if changed.house.banned.contains(&ban) => {}
+            Some(ban) => {
+                changed.house.banned.push(ban);
+                report.bans += 1;
+            }
+            None => report.warnings.push(format!("the ban \"{}\" is a pattern that has no equal here", ban.escape_debug())),
+        }
     }
     if changed != *group {
         report.warnings.push(format!(
-            "write into the groups file of {}, or the next `group apply` takes it back: aliases = {:?}",
+            "write into the groups file of {}, or the next `group apply` takes it back: aliases = {:?}, banned = {:?}",
             group.code,
             changed.aliases.iter().map(EmailAddress::as_str).collect::<Vec<_>>(),
+            changed.house.banned,
         ));
         if !dry_run {
             services.store.put_groups(vec![changed]).await?;
@@ -56,6 +64,20 @@ pub(super) async fn group(
         }
     }
     Ok(())
+}
+
+/// An address, `@domain`, or a regular expression that means one of them.
+fn plain_ban(ban: &str) -> Option<String> {
+    let plain = match ban.trim().strip_prefix('^') {
+        None => ban.trim().to_owned(),
+        Some(pattern) => {
+            let pattern = pattern.trim_end_matches('$').replace("\\.", ".").replace("\\@", "@");
+            pattern.strip_prefix(".*@").map_or(pattern.clone(), |domain| format!("@{domain}"))
+        }
+    };
+    let plain = plain.to_lowercase();
+    let form = if plain.starts_with('@') { format!("x{plain}") } else { plain.clone() };
+    (form.parse::<EmailAddress>().is_ok() && !plain.contains(['*', '+', '?', '['])).then_some(plain)
 }
 
 /// Accounts, then subscriptions.
@@ -206,6 +228,7 @@ impl Carrying<'_> {
             subscription.languages = vec![language];
         }
         subscription.own_posts = old.own_posts;
+        subscription.moderated = old.moderated;
         if old.disabled == Disabled::Bouncing && subscription.is_active() {
             let why = format!("disabled on the old list (migrated by {})", self.actor.name);
             subscription.state = SubscriptionState::Suspended(Reason::new(Rule::Bouncing, [old.address.to_string(), why]));
@@ -225,6 +248,7 @@ impl Carrying<'_> {
             (_, DeliveryMode::Digest) => here.digest += 1,
             (_, DeliveryMode::None) => here.none += 1,
         }
+        here.moderated += u64::from(subscription.moderated);
     }
 
     /// A note that she left, unless she is on the old list all the same.
