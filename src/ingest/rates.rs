@@ -47,8 +47,8 @@ mod tests {
     #[test]
     fn each_has_an_allowance_an_hour_and_memory_is_bounded() {
         let rates = Rates::default();
-        let at = |seconds| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
-        let allowed = |key: &str, seconds| rates.allow(key, 2, at(seconds));
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let allowed = |key: &str, seconds: i64| rates.allow(key, 2, at(seconds));
         assert_eq!([allowed("a", 0), allowed("a", 1), allowed("a", 2), allowed("b", 2)], [true, true, false, true]);
         assert!(allowed("a", 3_600));
         assert!((0..10).all(|_| rates.allow("c", 0, at(0))));
