@@ -285,7 +285,7 @@ fn s6_xforward_is_taken_from_a_trusted_client_that_may_and_for_one_transaction()
         let mut session = session(Protocol::Lmtp, Limits::default());
         Arc::make_mut(&mut session.config).xforward = may;
         Arc::make_mut(&mut session.info).trusted = trusted;
-        let mut say = |session: &mut Session, line: &str| {
+        let say = |session: &mut Session, line: &str| {
             let mut input = BytesMut::from(format!("{line}\r\n").as_bytes());
             while let Step::Sender { .. } | Step::Recipient(_) = session.step(&mut input, &mut Vec::new()) {
                 session.sender_answered(None);
