@@ -42,7 +42,8 @@ async function look(page, path, name, { audit = true } = {}) {
     }
 }
 
-const file = (path) => (path.replace(/[^A-Za-z0-9]+/g, "-").replace(/^-|-$/g, "") || "start").slice(0, 60);
+const plain = (path) => path.replace(/^\/u\/.*/, "leave").replace(/[0-9a-f]{16}/g, "id");
+const file = (path) => (plain(path).replace(/[^A-Za-z0-9]+/g, "-").replace(/^-|-$/g, "") || "start").slice(0, 60);
 
 // Every page, with axe: each role in English, then Spanish, Arabic, dark, narrow.
 for (const [role, paths] of Object.entries(stage.paths)) {
