@@ -5,6 +5,7 @@
 //! that a file does not name stay as they are.
 
 mod file;
+mod privacy;
 mod set;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use super::{Actor, Failure, Services};
 use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 
 pub use file::parse;
+pub use privacy::{DataProtection, data_protection};
 pub use set::{SETTABLE, set};
 
 /// Settings of a regional group whose change TSAG is told of.
