@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::sled::{SledOptions, SledStore};
+use crate::store::transfer::Transfer as _;
 use crate::store::{BodySource, Marks, Posts, Registers};
 
 fn open(folder: &Path) -> Arc<SledStore> {
