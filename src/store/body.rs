@@ -263,6 +263,7 @@ impl Bodies {
     }
 
     /// Segments with their durable lengths, and large pieces, as they are now.
+    #[allow(clippy::type_complexity)]
     pub(super) fn inventory(&self) -> Result<(Vec<(u32, u64)>, Vec<String>)> {
         let list = |path: &Path| fs::read_dir(path).map_err(|e| io_error("listing", path, &e));
         let present = self.state().present.as_ref().map(|segment| (segment.number, segment.synced));

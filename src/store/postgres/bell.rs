@@ -37,6 +37,7 @@ pub(super) async fn tell(access: Arc<Access>, stop: CancellationToken) {
 }
 
 /// Hears the other nodes, until `stop`.
+#[allow(clippy::single_match_else)]
 pub(super) async fn hear(access: Arc<Access>, stop: CancellationToken) {
     let own = access.node.to_string();
     let mut listener: Option<PgListener> = None;

@@ -127,6 +127,7 @@ impl Access {
         now.max(before.unwrap_or(0) + 1)
     }
 
+    #[allow(clippy::unused_self)]
     fn next_holder(&self) -> Result<i64> {
         let holder = getrandom::u64().map_err(|e| StoreError::Unavailable(format!("no random numbers: {e}")))?;
         Ok(holder.cast_signed() | 1)

@@ -39,6 +39,7 @@ impl From<StoreError> for Fault {
 }
 
 impl From<sqlx::Error> for Fault {
+    #[allow(clippy::redundant_closure_for_method_calls)]
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
         let text = format!("the database: {error}");

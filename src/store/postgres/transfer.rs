@@ -73,6 +73,7 @@ fn text(octets: &[u8]) -> String {
 }
 
 /// Items of a kind behind a key, and the key of the last; `None` when there are no more.
+#[allow(clippy::type_complexity)]
 async fn page(connection: &mut PgConnection, kind: u8, after: &[u8]) -> std::result::Result<Rows, Fault> {
     let parts = split(after);
     let (first, second, third) = (parts.first(), parts.get(1), parts.get(2));

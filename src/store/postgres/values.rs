@@ -34,7 +34,7 @@ pub(super) fn limit(limit: usize) -> i64 {
 
 /// Milliseconds since 1970, rounded up, so that what is due then is due.
 pub(super) fn milliseconds(at: DateTime<Utc>) -> i64 {
-    at.timestamp_millis().saturating_add(i64::from(at.timestamp_subsec_nanos() % 1_000_000 != 0))
+    at.timestamp_millis().saturating_add(i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1_000_000)))
 }
 
 /// A group's code as a column.

@@ -148,7 +148,7 @@ impl Shared {
 /// Moves a closed store into a folder beside the new one.
 pub(super) fn set_aside(root: &Path) -> Result<PathBuf> {
     let lock = take_lock(root)?;
-    let number = (1..).find(|number| !root.join(format!("before-restore-{number}")).exists()).unwrap_or(1);
+    let number = (1..u32::MAX).find(|number| !root.join(format!("before-restore-{number}")).exists()).unwrap_or(1);
     let aside = root.join(format!("before-restore-{number}"));
     make_folder(&aside)?;
     for name in ["sled", "ledger", "bodies"] {
