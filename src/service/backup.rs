@@ -219,6 +219,7 @@ async fn write_partial(
 }
 
 /// Reads a backup's members in order; `take` gets each part's bytes, checked for length only.
+#[allow(clippy::type_complexity)]
 fn read(path: &Path, take: &mut dyn FnMut(&str, Vec<u8>) -> Result<(), Failure>) -> Result<(Header, Manifest), Failure> {
     let wrong = |e: &io::Error| damaged(path, &e.to_string());
     let file = File::open(path).map_err(|e| failed("reading", path, &e))?;
@@ -318,7 +319,7 @@ pub fn check(file: &Path, bases: &[PathBuf]) -> Result<BackupReport, Failure> {
         let Some(found) = left.iter().find(|base| base.id == id) else {
             return Err(Failure::Invalid(format!("{} builds on backup {id}: name its file with --base", file.display())));
         };
-        wanted = found.base.clone();
+        wanted.clone_from(&found.base);
     }
     let octets = fs::metadata(file).map_err(|e| failed("reading", file, &e))?.len();
     Ok(report(file, header, octets, &manifest.inventory, true))
