@@ -33,9 +33,10 @@ pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Fai
         }
         Hold::Release { id, always, change } => {
             let id = post_id(&id)?;
-            let post = match always {
-                true => moderate::allow(services, &actor, id, change.dry_run).await?,
-                false => moderate::release(services, &actor, id, change.dry_run).await?,
+            let post = if always {
+                moderate::allow(services, &actor, id, change.dry_run).await?
+            } else {
+                moderate::release(services, &actor, id, change.dry_run).await?
             };
             done(&post, if post.released { "released" } else { "released by the first of two persons" }, change.dry_run)
         }

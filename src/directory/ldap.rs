@@ -19,7 +19,7 @@ const PAGE: i32 = 1_000;
 /// To connect, and for each answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// For the whole reading.
-const READ_WITHIN: Duration = Duration::from_secs(20 * 60);
+const READ_WITHIN: Duration = Duration::from_mins(20);
 /// Longest value that is taken, in octets.
 const VALUE_OCTETS: usize = 2_000;
 

@@ -25,9 +25,9 @@ use super::builtin::COLUMNS;
 use crate::config::Oidc;
 
 /// How long the provider's own description is used.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 /// Shortest time between two readings of it.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// For each request to the provider.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -188,17 +188,16 @@ impl Provider {
             CoreJwsSigningAlgorithm::EcdsaP384Sha384,
             CoreJwsSigningAlgorithm::EdDsa,
         ];
-        let claims = match token.claims(&client.id_token_verifier().set_allowed_algs(allowed.clone()), &nonce) {
-            Ok(claims) => claims.clone(),
-            Err(_) => {
-                // Perhaps the keys were changed since.
-                let metadata = self.metadata(AGAIN).await?;
-                let client = Client::from_provider_metadata(metadata, ClientId::new(self.settings.client_id.clone()), self.secret())
-                    .set_redirect_uri(RedirectUrl::new(self.back.clone()).map_err(wrong)?);
-                let verifier = client.id_token_verifier().set_allowed_algs(allowed);
-                let claims = token.claims(&verifier, &nonce).map_err(|error| OidcError(format!("the token is not good: {error}")))?;
-                claims.clone()
-            }
+        let claims = if let Ok(claims) = token.claims(&client.id_token_verifier().set_allowed_algs(allowed.clone()), &nonce) {
+            claims.clone()
+        } else {
+            // Perhaps the keys were changed since.
+            let metadata = self.metadata(AGAIN).await?;
+            let client = Client::from_provider_metadata(metadata, ClientId::new(self.settings.client_id.clone()), self.secret())
+                .set_redirect_uri(RedirectUrl::new(self.back.clone()).map_err(wrong)?);
+            let verifier = client.id_token_verifier().set_allowed_algs(allowed);
+            let claims = token.claims(&verifier, &nonce).map_err(|error| OidcError(format!("the token is not good: {error}")))?;
+            claims.clone()
         };
         let email = claims.email().filter(|_| claims.email_verified() == Some(true));
         let email = email.ok_or_else(|| OidcError(format!("{} has no verified e-mail address", claims.subject().as_str())))?;

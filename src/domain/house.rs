@@ -72,7 +72,7 @@ impl MemberRule {
             && (self.categories.is_empty() || self.categories.contains(&account.category))
             && (regions.is_empty() || in_region())
             && (self.affiliations.is_empty() || self.affiliations.iter().any(|code| account.study_groups.contains(code)))
-            && (self.countries.is_empty() || self.countries.iter().any(|country| country.eq_ignore_ascii_case(&account.country_code())))
+            && (self.countries.is_empty() || self.countries.iter().any(|country| country.eq_ignore_ascii_case(account.country_code())))
     }
 
     /// In words, for previews and reasons: `member-state, of americas, affiliated to SG12`.

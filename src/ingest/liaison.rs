@@ -33,13 +33,12 @@ impl Incoming {
             return Err(reason.into());
         }
         let mail = liaison::read(&self.services, self.bytes().await?).await?;
-        let (group, verdict) = match group {
-            Some(group) => (Arc::clone(group), verdict),
-            None => {
-                let found = liaison::group_of(&self.services, &mail).ok_or_else(|| liaison::unknown_group(&self.services, &mail))?;
-                let verdict = liaison::may_liaise(&self.services, Some(&found), &proof).await?;
-                (found, verdict)
-            }
+        let (group, verdict) = if let Some(group) = group {
+            (Arc::clone(group), verdict)
+        } else {
+            let found = liaison::group_of(&self.services, &mail).ok_or_else(|| liaison::unknown_group(&self.services, &mail))?;
+            let verdict = liaison::may_liaise(&self.services, Some(&found), &proof).await?;
+            (found, verdict)
         };
         match verdict {
             Verdict::Refuse(reason) => Err(reason.into()),

@@ -112,7 +112,7 @@ impl<R: BufRead> Mbox<R> {
         let line = self.ahead.as_deref().unwrap_or_default();
         let colon = line.iter().position(|octet| *octet == b':');
         let name = colon.map(|colon| &line[..colon]).unwrap_or_default();
-        let is_field = !name.is_empty() && name.iter().all(|octet| octet.is_ascii_graphic());
+        let is_field = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
         // Some programs put a second one behind the first.
         Ok(is_field || line.starts_with(b">From "))
     }
@@ -125,7 +125,7 @@ fn is_from_line(line: &[u8]) -> bool {
         let words: Vec<&str> = text.split_whitespace().collect();
         let is_year = |word: &&&str| word.len() == 4 && word.parse::<u16>().is_ok_and(|year| (1970..2200).contains(&year));
         let is_time = |word: &&str| word.len() >= 4 && word.contains(':') && word.bytes().all(|b| b.is_ascii_digit() || b == b':');
-        words.len() >= 6 && words.iter().rev().take(3).any(|word| is_year(&word)) && words.iter().any(|word| is_time(word))
+        words.len() >= 6 && words.iter().rev().take(3).any(|word| is_year(&word)) && words.iter().any(is_time)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::service::{Services, archive};
 /// Shortest time between two feedings: a fan-out rings the bell for every batch.
 const PAUSE: Duration = Duration::from_secs(3);
 /// The look that mends a lost bell.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How long nothing must be new before the index gives its memory back.
 const QUIET: Duration = Duration::from_secs(20);
 

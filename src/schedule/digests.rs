@@ -11,7 +11,7 @@ use super::jobs::{Job, Occurrence, Work};
 use crate::service::{Services, digest};
 
 /// Longest time between two looks at what waits.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Shortest one, so that a busy bell does not make us look without end.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(5);
 

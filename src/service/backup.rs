@@ -315,7 +315,7 @@ pub fn check(file: &Path, bases: &[PathBuf]) -> Result<BackupReport, Failure> {
     for base in bases {
         left.push(verify(base)?.0);
     }
-    while let Some(id) = wanted {
+    while let Some(id) = wanted.take() {
         let Some(found) = left.iter().find(|base| base.id == id) else {
             return Err(Failure::Invalid(format!("{} builds on backup {id}: name its file with --base", file.display())));
         };

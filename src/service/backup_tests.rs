@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::transfer::Transfer as _;
-use crate::store::{BodySource, Marks, Posts, Registers};
+use crate::store::{BodySource, Posts, Registers};
 
 fn open(folder: &Path) -> Arc<SledStore> {
     SledStore::open(folder, SledOptions { floor_octets: Some(0), ..SledOptions::default() }).unwrap()

@@ -38,15 +38,14 @@ pub async fn account(services: &Services, issuer: &str, known: &Known) -> Result
         }
     }
     let Ok(address) = known.email.parse::<EmailAddress>() else { return Ok(None) };
-    let account = match services.store.account_by_address(&address).await? {
-        Some(account) => account,
-        None => {
-            let id = AccountId::new(services.now(), services.chance());
-            let account = with_claims(Account { source: SOURCE.into(), ..builtin::blank(id, vec![address.clone()]) }, known);
-            services.store.put_accounts(vec![account.clone()]).await?;
-            services.audit(&Actor::from(&address), "account made by sign-in", None, account.address().as_str()).await?;
-            account
-        }
+    let account = if let Some(account) = services.store.account_by_address(&address).await? {
+        account
+    } else {
+        let id = AccountId::new(services.now(), services.chance());
+        let account = with_claims(Account { source: SOURCE.into(), ..builtin::blank(id, vec![address.clone()]) }, known);
+        services.store.put_accounts(vec![account.clone()]).await?;
+        services.audit(&Actor::from(&address), "account made by sign-in", None, account.address().as_str()).await?;
+        account
     };
     let key = account.id.to_string();
     // First come, first bound; whoever loses the race is another subject, or the same one at the same time.

@@ -124,9 +124,12 @@ pub async fn remind_subscribers(services: &Services, occurrence: &str) -> Result
 fn line(services: &Services, account: &Account, subscription: &Subscription) -> Value {
     let table = services.groups();
     let group = table.get(&subscription.group);
-    let language = group.map(|group| robot::language_for(services, Some(account), group)).unwrap_or(Language::ENGLISH);
+    let language = group.map_or(Language::ENGLISH, |group| robot::language_for(services, Some(account), group));
     let languages: Vec<&str> = match group {
-        Some(group) => crate::domain::audience::wanted_languages(group, account, subscription).iter().map(|l| l.as_str()).collect(),
+        Some(group) => crate::domain::audience::wanted_languages(group, account, subscription)
+            .iter()
+            .map(super::super::domain::language::Language::as_str)
+            .collect(),
         None => Vec::new(),
     };
     let mode = subscription.delivery.mode_on(services.today());

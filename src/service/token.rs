@@ -117,12 +117,11 @@ impl FromStr for Scope {
             ("all", reading) => return Ok(scope(None, true, !reading)),
             _ => {}
         }
-        match Area::ALL.iter().find(|(_, known)| *known == name) {
-            Some((area, _)) => Ok(scope(Some(*area), *area == Area::Admin, !reading)),
-            None => {
-                let known: Vec<&str> = Area::ALL.iter().map(|(_, name)| *name).collect();
-                Err(format!("scope `{text}` is not known: read, write, all, or one of {} (with `:read` to read only)", known.join(", ")))
-            }
+        if let Some((area, _)) = Area::ALL.iter().find(|(_, known)| *known == name) {
+            Ok(scope(Some(*area), *area == Area::Admin, !reading))
+        } else {
+            let known: Vec<&str> = Area::ALL.iter().map(|(_, name)| *name).collect();
+            Err(format!("scope `{text}` is not known: read, write, all, or one of {} (with `:read` to read only)", known.join(", ")))
         }
     }
 }

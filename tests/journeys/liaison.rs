@@ -309,9 +309,7 @@ fn errors_hold_it_until_an_answer_to_the_receipt_mends_them() {
     assert!(late.code == 550 && late.text.contains("R1"), "what is out is corrected by an issue: {late:?}");
 
     // A reply is found by the symbol it names, and ends the waiting.
-    let answering = format!(
-        "Source: ITU-T SG2\nTitle: LS/r on measurements (reply to SG12RG-AMR-LS1) [to SG12RG-AMR]\nFor information to: ITU-T SG12RG-AMR\nApproval: ITU-T SG2 meeting (Geneva, 1 December 2026)\nContact: Bo Example, bo@itu.example\n\nDone.\n"
-    );
+    let answering = "Source: ITU-T SG2\nTitle: LS/r on measurements (reply to SG12RG-AMR-LS1) [to SG12RG-AMR]\nFor information to: ITU-T SG12RG-AMR\nApproval: ITU-T SG2 meeting (Geneva, 1 December 2026)\nContact: Bo Example, bo@itu.example\n\nDone.\n".to_string();
     assert_eq!(post(&daemon, TSB, &mail(TSB, "reply@itu.example", "LS/r", "", &answering, &[])).code, 250);
     let answered = wait_for("the answer is linked", || {
         let shown = daemon.json(&["liaison", "show", &id]);

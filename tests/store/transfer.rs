@@ -108,7 +108,7 @@ async fn works(store: &dyn Store, filled: &Filled) {
     assert_eq!(waiting.len(), 1);
     assert!(store.body(&waiting[0].editions[0].body).await.unwrap().starts_with(b"Subject: "));
     for due in store.due_batches(t0() + seconds(100), 9).await.unwrap() {
-        let Claimed::Started(claim) = store.claim_batch(due.key, t0() + seconds(100), std::time::Duration::from_secs(60)).await.unwrap()
+        let Claimed::Started(claim) = store.claim_batch(due.key, t0() + seconds(100), std::time::Duration::from_mins(1)).await.unwrap()
         else {
             panic!("{due:?} was not given out");
         };

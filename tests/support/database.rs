@@ -53,7 +53,7 @@ fn programs() -> PathBuf {
 
 /// Somebody without rights, in whose name PostgreSQL may run; `None` when the test itself is such a one.
 fn nobody() -> Option<(u32, u32)> {
-    let own = std::fs::metadata("/proc/self").map(|meta| std::os::unix::fs::MetadataExt::uid(&meta)).unwrap_or(0);
+    let own = std::fs::metadata("/proc/self").map_or(0, |meta| std::os::unix::fs::MetadataExt::uid(&meta));
     if own != 0 {
         return None;
     }

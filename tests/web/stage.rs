@@ -241,7 +241,7 @@ status = "announced"
 
 fn toml_text(text: &str) -> String {
     let kept: String = text.chars().filter(|c| !c.is_control()).collect();
-    format!("{:?}", kept).replace("\\u{202e}", "").replace("\\u{feff}", "")
+    format!("{kept:?}").replace("\\u{202e}", "").replace("\\u{feff}", "")
 }
 
 fn message(author: &Account, text: &dyn Fn(usize, &str) -> String, id: &str) -> String {

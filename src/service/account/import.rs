@@ -221,12 +221,11 @@ async fn merge(
                 continue;
             }
         };
-        let mut account = match before {
-            Some(account) => account.clone(),
-            None => {
-                let id = new_id(services, entry, departed, &taken).await?;
-                Account { source: source.to_owned(), ..builtin::blank(id, entry.addresses.clone()) }
-            }
+        let mut account = if let Some(account) = before {
+            account.clone()
+        } else {
+            let id = new_id(services, entry, departed, &taken).await?;
+            Account { source: source.to_owned(), ..builtin::blank(id, entry.addresses.clone()) }
         };
         taken.insert(account.id);
         entry.onto(&mut account);

@@ -227,8 +227,8 @@ impl Importing<'_> {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<(), Failure> {
         let (mut batch, mut octets) = (Vec::new(), 0);
-        let mut mails = mails;
-        while let Some(next) = mails.next() {
+        let mails = mails;
+        for next in mails {
             let (number, bytes) = match next {
                 Ok(next) => next,
                 Err(error) => {
@@ -320,9 +320,9 @@ impl Importing<'_> {
         for (mail, kept) in mails.iter().zip(kept) {
             let (new, id, message_id) = kept?;
             if new {
-                self.report.added += 1
+                self.report.added += 1;
             } else {
-                self.report.repeated += 1
+                self.report.repeated += 1;
             }
             names.push((mail.number, mail.at, id, message_id));
         }

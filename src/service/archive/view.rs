@@ -309,7 +309,7 @@ pub async fn thread(services: &Services, code: &GroupCode, reader: Reader<'_>, i
     let own = found(services, &access, id).await?;
     let visitor = matches!(reader, Reader::Anybody);
     let (total, posts) = thread_lines(services, &access, &own, visitor).await?;
-    Ok(ThreadView { total, posts })
+    Ok(ThreadView { posts, total })
 }
 
 async fn thread_lines(services: &Services, access: &Access, own: &Post, visitor: bool) -> Result<(usize, Vec<PostLine>), Failure> {

@@ -64,7 +64,7 @@ fn stored(services: &Services, key: &str, value: &str) -> Result<Value, Failure>
             let codes: Vec<&str> = value.split(',').map(str::trim).filter(|code| !code.is_empty()).collect();
             let known = |code: &&str| services.config.service.languages.iter().any(|language| language.as_str() == *code);
             let twice = (1..codes.len()).any(|at| codes[..at].contains(&codes[at]));
-            if codes.is_empty() || twice || !codes.iter().all(|code| known(&code)) {
+            if codes.is_empty() || twice || !codes.iter().all(known) {
                 return Err(wrong("are not languages of this service, each once"));
             }
             Ok(json!(codes))

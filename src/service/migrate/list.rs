@@ -97,12 +97,11 @@ pub struct OldList {
 impl OldList {
     /// The member of that address, new if she was not there; an address that is none is a warning.
     pub fn member(&mut self, address: &str) -> Option<&mut OldMember> {
-        match address.trim().parse::<EmailAddress>() {
-            Ok(address) => Some(self.members.entry(address.key()).or_insert_with(|| OldMember::plain(address))),
-            Err(_) => {
-                self.warnings.push(format!("\"{}\" is no address and is left out", address.trim().escape_debug()));
-                None
-            }
+        if let Ok(address) = address.trim().parse::<EmailAddress>() {
+            Some(self.members.entry(address.key()).or_insert_with(|| OldMember::plain(address)))
+        } else {
+            self.warnings.push(format!("\"{}\" is no address and is left out", address.trim().escape_debug()));
+            None
         }
     }
 

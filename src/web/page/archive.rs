@@ -68,38 +68,35 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
         group_name => scope.group.name.best(&visit.languages()).cloned().unwrap_or_default(),
         q => visit.asked("q").unwrap_or_default(),
     };
-    let content = match visit.asked("q") {
-        Some(query) => {
-            let query: String = query.chars().take(300).collect();
-            let from = visit.asked("from").and_then(|from| from.parse().ok()).unwrap_or(0_usize).min(10_000);
-            let found = archive::search(&site.services, code, reader(&visit), &query, from, PAGE).await?;
-            let lines: Vec<Line> = found.hits.into_iter().map(|hit| post_line(&site, &visit, &hit.line, hit.quote)).collect();
-            let next = (from + PAGE < found.total).then_some(from + PAGE);
-            context! { lines => Value::from(Serde(&lines)), total => found.total, next => next, complete => found.complete }
-        }
-        None => {
-            let before = visit.asked("before").and_then(|before| before.parse::<PostId>().ok());
-            let page = archive::threads(&site.services, code, reader(&visit), before, PAGE).await?;
-            let lines: Vec<Line> = page
-                .threads
-                .into_iter()
-                .map(|thread| Line {
-                    id: thread.id.to_string(),
-                    subject: thread.subject,
-                    author: thread.author,
-                    kind: site.word(&visit, &format!("post-{}", thread.kind)),
-                    at: day(&site, &visit, thread.at),
-                    posts: thread.posts,
-                    languages: names(&site, &thread.languages),
-                    quote: String::new(),
-                })
-                .collect();
-            context! {
-                lines => Value::from(Serde(&lines)),
-                next => page.next.map(|next| next.to_string()),
-                first => before.is_none(),
-                complete => page.complete,
-            }
+    let content = if let Some(query) = visit.asked("q") {
+        let query: String = query.chars().take(300).collect();
+        let from = visit.asked("from").and_then(|from| from.parse().ok()).unwrap_or(0_usize).min(10_000);
+        let found = archive::search(&site.services, code, reader(&visit), &query, from, PAGE).await?;
+        let lines: Vec<Line> = found.hits.into_iter().map(|hit| post_line(&site, &visit, &hit.line, hit.quote)).collect();
+        let next = (from + PAGE < found.total).then_some(from + PAGE);
+        context! { lines => Value::from(Serde(&lines)), total => found.total, next => next, complete => found.complete }
+    } else {
+        let before = visit.asked("before").and_then(|before| before.parse::<PostId>().ok());
+        let page = archive::threads(&site.services, code, reader(&visit), before, PAGE).await?;
+        let lines: Vec<Line> = page
+            .threads
+            .into_iter()
+            .map(|thread| Line {
+                id: thread.id.to_string(),
+                subject: thread.subject,
+                author: thread.author,
+                kind: site.word(&visit, &format!("post-{}", thread.kind)),
+                at: day(&site, &visit, thread.at),
+                posts: thread.posts,
+                languages: names(&site, &thread.languages),
+                quote: String::new(),
+            })
+            .collect();
+        context! {
+            lines => Value::from(Serde(&lines)),
+            next => page.next.map(|next| next.to_string()),
+            first => before.is_none(),
+            complete => page.complete,
         }
     };
     let title = format!("{code} · {}", site.word(&visit, "archive"));

@@ -1,5 +1,7 @@
 //! One file a noun: what a page shows.
 
+#![allow(clippy::missing_errors_doc, reason = "a page fails with its `Problem`, which the guard makes the page of")]
+
 pub mod admin;
 pub mod archive;
 pub mod calendar;

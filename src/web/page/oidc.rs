@@ -28,7 +28,7 @@ const COOKIE_NAME: &str = "enlace-oidc";
 /// How long it may take, in minutes.
 const MINUTES: i64 = 10;
 /// How long somebody who is back may take to press the button.
-const BUTTON_WITHIN: Duration = Duration::from_secs(300);
+const BUTTON_WITHIN: Duration = Duration::from_mins(5);
 /// Most people between back and in; the oldest gives way.
 const WAITING: usize = 1_000;
 /// Longest address to go on to that fits into the cookie.
