@@ -308,6 +308,7 @@ fn bodies_of(path: &Path) -> Result<(Header, HashSet<String>), Failure> {
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
+#[allow(clippy::assigning_clones)]
 pub fn check(file: &Path, bases: &[PathBuf]) -> Result<BackupReport, Failure> {
     let (header, manifest) = verify(file)?;
     let mut wanted = header.base.clone();
@@ -319,7 +320,7 @@ pub fn check(file: &Path, bases: &[PathBuf]) -> Result<BackupReport, Failure> {
         let Some(found) = left.iter().find(|base| base.id == id) else {
             return Err(Failure::Invalid(format!("{} builds on backup {id}: name its file with --base", file.display())));
         };
-        wanted.clone_from(&found.base);
+        wanted = found.base.clone();
     }
     let octets = fs::metadata(file).map_err(|e| failed("reading", file, &e))?.len();
     Ok(report(file, header, octets, &manifest.inventory, true))
