@@ -36,6 +36,8 @@ pub fn group(code: &str, personal: bool) -> Group {
         archive: enlace::domain::group::ArchiveAccess::Members,
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
+        house: enlace::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         retired: false,
     }
 }

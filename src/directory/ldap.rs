@@ -130,7 +130,7 @@ async fn both(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<&str>, most:
         }
     }
     if since.is_some() {
-        for entry in search(session, ldap, &ldap.filter, &[email.clone()], most).await? {
+        for entry in search(session, ldap, &ldap.filter, std::slice::from_ref(&email), most).await? {
             note_presence(&entry, &email, &mut reading);
         }
     }

@@ -366,6 +366,7 @@ impl Index {
         Ok(self.first_values(&self.reader.searcher(), &*query, "thread", Order::Asc, 1)?.first().copied())
     }
 
+    #[expect(clippy::unused_self, reason = "reads like the other questions to the index")]
     fn number_is(&self, field: Field, value: u64) -> Box<dyn Query> {
         Box::new(TermQuery::new(Term::from_field_u64(field, value), IndexRecordOption::Basic))
     }

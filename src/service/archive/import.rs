@@ -97,6 +97,7 @@ struct Mail {
 ///
 /// # Errors
 /// When there is no such group, the input cannot be read, or the store fails; what was kept until then stays.
+#[expect(clippy::too_many_arguments, reason = "named alike by both callers; a struct would only repeat them")]
 pub async fn import(
     services: &Services,
     actor: &Actor,

@@ -89,7 +89,7 @@ pub async fn apply_rules(services: &Services, actor: &Actor, code: &GroupCode, d
     }
     let Walk { batch, report, .. } = walk;
     batch.finish("member rule").await?;
-    if !dry_run && !(report.adds.is_empty() && report.removes.is_empty()) {
+    if !(dry_run || report.adds.is_empty() && report.removes.is_empty()) {
         let text = format!("{} added, {} rest", report.adds.len(), report.removes.len());
         services.audit(actor, "group rules", Some(code), text).await?;
     }
