@@ -38,6 +38,8 @@ pub fn group(code: GroupCode) -> Group {
         archive: ArchiveAccess::Members,
         archive_keep: Duration::ZERO,
         aliases: Vec::new(),
+        house: enlace::domain::house::HouseRules::default(),
+        monthly_reminder: false,
         retired: false,
     }
 }
