@@ -47,7 +47,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
         &["std::fs", "std::net", "std::env", "tokio", "::now()", "rand::", "getrandom", "async ", "SystemTime", "Instant::"],
         "rules are pure: no disk, network, clock, chance or waiting",
     ),
-    ("mail", &["std::net", "std::fs", "tokio", "::now()"], "turns bytes into values and back, without sockets, disk or clock"),
+    ("mail", &["std::net", "std::fs", "tokio::", "::now()"], "turns bytes into values and back, without sockets, disk or clock"),
     ("text", &["std::net", "tokio", "::now()"], "reads templates at the start and renders them, nothing else"),
     ("service", &["std::net", "axum", "clap::", "tokio::spawn", "::now()"], "a use case knows no shell, no socket and asks its clock"),
     (
@@ -309,6 +309,10 @@ fn climbing_arrows(source: &Source) -> Vec<String> {
 
 fn forbidden_words(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
+    // A file of tests beside the code (`tests.rs`, `…_tests.rs`) may measure and write what it likes.
+    if source.path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")) {
+        return faults;
+    }
     for (_, words, reason) in WORDS.iter().filter(|(room, ..)| *room == source.room) {
         for word in *words {
             if let Some(line) = source.code.lines().find(|line| contains_word(line, word)) {

@@ -46,11 +46,14 @@ fn malformed(text: &str) -> Reason {
 /// The parsed tree, after the scan for nesting. The only way to mail-parser for whole messages.
 ///
 /// # Errors
-/// `Rule::Malformed`: nested too deep, too many parts, header too large, or empty.
+/// `Rule::Malformed`: nested too deep, too many parts, header too large, empty, or with parts that contradict each other.
 pub fn parse(message: &[u8]) -> Result<Message<'_>, Reason> {
     field::split(message).map_err(|error| malformed(&error.to_string()))?;
     check_nesting(message)?;
-    let parsed = MessageParser::default().parse(message).ok_or_else(|| malformed("it is empty"))?;
+    // mail-parser 0.11.9 panics on some broken nestings ("Invalid part ID"); what a stranger sends must not end more than itself.
+    let parsed = std::panic::catch_unwind(|| MessageParser::default().parse(message))
+        .map_err(|_| malformed("its parts contradict each other"))?
+        .ok_or_else(|| malformed("it is empty"))?;
     if parsed.parts.len() > PARTS {
         return Err(malformed("it has more than 1000 parts"));
     }
@@ -338,6 +341,14 @@ mod tests {
         }
         mail.extend(b"\r\nend\r\n");
         mail
+    }
+
+    #[test]
+    fn a_nesting_that_the_parser_cannot_follow_is_malformed_and_no_panic() {
+        let mail =
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n\
+                     Content-Type: message/rfc822\r\n\r\n\r\n--b--\r\n";
+        assert_eq!(parse(mail).unwrap_err().rule, Rule::Malformed);
     }
 
     #[test]

@@ -36,15 +36,19 @@ pub fn symbol(name: &str) -> Option<Symbol> {
     values::symbol(name.rsplit_once('.').map_or(name, |(stem, _)| stem))
 }
 
-/// Can its header table be read: is it a Word document by name or type?
-pub fn is_docx(name: &str, media_type: &str) -> bool {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    ["docx", "docm"].iter().any(|word| extension.eq_ignore_ascii_case(word)) || media_type.contains("wordprocessingml")
+fn has_ending(name: &str, endings: &[&str]) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
-/// Is it a PDF by name or type?
+/// Can its header table be read: is it a Word document? Its name decides; its type only where the name says nothing of the kind,
+/// because mail programs guess types.
+pub fn is_docx(name: &str, media_type: &str) -> bool {
+    has_ending(name, &["docx", "docm"]) || (media_type.contains("wordprocessingml") && !has_ending(name, &["pdf"]))
+}
+
+/// Is it a PDF, by the same rule?
 pub fn is_pdf(name: &str, media_type: &str) -> bool {
-    name.to_ascii_lowercase().ends_with(".pdf") || media_type == "application/pdf"
+    has_ending(name, &["pdf"]) || (media_type == "application/pdf" && !has_ending(name, &["docx", "docm"]))
 }
 
 #[cfg(test)]

@@ -133,4 +133,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SearchErro
 mod tests;
 
 #[cfg(test)]
-mod measure;
+mod measure_tests;

@@ -1,4 +1,4 @@
-//! `ENLACE_ARCHIVE_MAILS=1000000 cargo test --release --lib service::archive::measure -- --nocapture` measures import, index and search.
+//! `ENLACE_ARCHIVE_MAILS=1000000 cargo test --release --lib service::archive::measure_tests -- --nocapture` measures import, index and search.
 
 use std::fmt::Write as _;
 use std::io::Read;
