@@ -22,6 +22,10 @@ const ACCOUNTS: &str = include_str!("../config/demo/accounts.csv");
 
 const MEETING: &str = include_str!("../config/demo/meeting.toml");
 
+const STATEMENT: &str = include_str!("../config/demo/statement.txt");
+
+const SECRETARIAT: &str = "tsbsg12@itu.example";
+
 const LIST: &str = "sg12rg-amr@lists.example.org";
 
 /// Tells the story; `once` ends with it, otherwise the pages stay up until Ctrl-C.
@@ -112,10 +116,15 @@ impl Story {
             self.command(&["explain", id, address], &[]).await?;
         }
 
-        chapter("5. A meeting: announced in each reader's language with its calendar object, reminders planned");
+        chapter("5. The secretariat mails a liaison statement in two languages; each reader gets hers, TSAG the English one");
+        self.mail(SECRETARIAT, &["sg12rg-amr-liaison@lists.example.org"], &statement()).await?;
+        self.received("SG12RG-AMR, TSAG and the secretariat", "LS/o").await?;
+        self.command(&["liaison", "show", "SG12RG-AMR-LS1"], &[]).await?;
+
+        chapter("6. A meeting: announced in each reader's language with its calendar object, reminders planned");
         self.command(&["meeting", "apply", "meeting.toml"], &[("meeting.toml", &meeting(chrono::Utc::now().date_naive()))]).await?;
         self.command(&["meeting", "plan", "sg12rg-amr-demo"], &[]).await?;
-        self.received("SG12RG-AMR", "BEGIN:VCALENDAR").await
+        self.received("each subscriber of SG12RG-AMR", "BEGIN:VCALENDAR").await
     }
 
     /// Waits for the copies that hold `mark` and prints who got which subject.
@@ -132,7 +141,7 @@ impl Story {
         if copies.is_empty() {
             bail!("no copy with {mark} went out within 30 s");
         }
-        println!("What each subscriber of {code} got:");
+        println!("What {code} got:");
         for (to, subject) in copies {
             println!("  {to}: {subject}");
         }
@@ -140,16 +149,17 @@ impl Story {
         Ok(())
     }
 
-    /// Receiver and subject of the copies that hold `mark`, by receiver.
+    /// Receiver and subject of the copies that hold `mark`, in their bytes or in their subject, by receiver.
     fn copies(&self, mark: &str) -> Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.outbox)? {
             let bytes = std::fs::read(entry?.path())?;
             let text = String::from_utf8_lossy(&bytes);
             let Some(message) = mail_parser::MessageParser::default().parse(&bytes[..]) else { continue };
-            if text.contains(mark) {
+            let subject = message.subject().unwrap_or_default().to_owned();
+            if text.contains(mark) || subject.contains(mark) {
                 let to = text.lines().find_map(|line| line.strip_prefix("Delivered-To: ")).unwrap_or_default().trim().to_owned();
-                found.push((to, message.subject().unwrap_or_default().to_owned()));
+                found.push((to, subject));
             }
         }
         found.sort();
@@ -239,6 +249,17 @@ fn chapter(title: &str) {
 }
 
 const POST: &str = "Estimados colegas:\r\n\r\nAdjunto las mediciones de calidad de servicio de este trimestre.\r\n\r\nAna\r\n";
+
+/// The statement as the secretariat's mail program sends it: one part a language, each with its block of labels.
+fn statement() -> Vec<u8> {
+    let head = "Authentication-Results: mx.example.org; spf=pass smtp.mailfrom=tsbsg12@itu.example\r\n";
+    let fields = format!(
+        "From: TSB SG12 <{SECRETARIAT}>\r\nTo: <sg12rg-amr-liaison@lists.example.org>\r\nSubject: LS/o on quality of service measurements\r\n\
+         Message-ID: <demo-3@itu.example>\r\nDate: {}\r\n",
+        chrono::Utc::now().to_rfc2822()
+    );
+    format!("{head}{fields}{}", STATEMENT.replace("\r\n", "\n").replace('\n', "\r\n")).into_bytes()
+}
 
 /// A message as the trusted mail server hands it on: it found the author's DKIM signature valid and says so.
 fn message(from: &str, to: &str, subject: &str, id: &str, body: &str) -> Vec<u8> {
