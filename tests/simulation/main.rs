@@ -5,7 +5,15 @@
 //!
 //! `ENLACE_SEEDS=100000` makes the run long, `ENLACE_SEED=4711` repeats one. The order in which tokio polls branches that are
 //! ready at the same instant is not seeded, so a repetition meets the same faults in nearly the same order.
-#![allow(missing_docs, clippy::pedantic)]
+#![allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::unit_arg,
+    clippy::manual_is_multiple_of,
+    clippy::collapsible_match,
+    clippy::explicit_auto_deref,
+    clippy::map_entry
+)]
 
 mod chance;
 mod database;

@@ -2,7 +2,7 @@
 //!
 //! A policy rejection is about the sender or the text, never about the member; a delay is no failure (DSN action
 //! `delayed`, RFC 3464 section 2.3.3). Classes follow the enhanced status codes of RFC 3463 and its registry, corrected
-//! by the words that large providers use with them ([`phrases`]).
+//! by the words that large providers use with them (`phrases`).
 
 pub mod incident;
 mod phrases;

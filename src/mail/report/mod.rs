@@ -1,7 +1,7 @@
 //! What came back: delivery status notifications, complaints and answers of robots, read.
 //!
 //! RFC 3464 (message/delivery-status, also the internationalised form of RFC 6533), RFC 5965 (feedback reports), RFC 3834
-//! (automatic answers), and the many notices in no format at all, read from their text ([`notice`]). Whom it concerns is the
+//! (automatic answers), and the many notices in no format at all, read from their text (`notice`). Whom it concerns is the
 //! VERP token's business; here is only what the report says. Everything is bounded: octets, lines, recipients.
 //! The surprise: a notice that a person forwarded is not a report, because only robots are believed.
 

@@ -1,6 +1,6 @@
 //! The archives: what a group distributed, to be read and searched by those who may.
 //!
-//! The posts and their bodies in the store are the archive. The search index and its threads are a cache that [`feed`] keeps up to
+//! The posts and their bodies in the store are the archive. The search index and its threads are a cache that `feed` keeps up to
 //! date, and that is made again when it is damaged. Every reading asks `domain::archive` first. Addresses of pages are
 //! `/groups/CODE/archive/POST`, as `Archived-At` of each copy says.
 

@@ -1,6 +1,6 @@
 //! Bringing a list over from Mailman 2, Mailman 3, Sympa or mlmmj.
 //!
-//! Each system has a reader that makes an [`OldList`] of its files and executes nothing. A rehearsal (`dry_run`) walks the same way
+//! Each system has a reader that makes an `OldList` of its files and executes nothing. A rehearsal (`dry_run`) walks the same way
 //! and writes nothing, and both give the same report: members by mode, before and after, what the gate refuses with its rule, settings
 //! that differ, what has no equal here. Nobody gets a mail by it. Who left Enlace's group, or was removed, is not brought back.
 //! It can be repeated: what is there already is passed over.

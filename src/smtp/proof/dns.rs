@@ -1,6 +1,6 @@
 //! The DNS as the proof of senders sees it: bounded in time, bounded in number, and never asked for names that nobody has.
 //!
-//! One [`Dns`] for the whole service, with one cache; one [`Ration`] for each message, which counts what had to be asked
+//! One [`Dns`] for the whole service, with one cache; one `Ration` for each message, which counts what had to be asked
 //! and gives an error instead of an answer past the bound. An error is never a "no" (RFC 6376 section 6.1.2): whoever
 //! asks has to tell "there is none" from "it could not be found out".
 

@@ -12,7 +12,7 @@ pub(super) fn column(id: u64) -> i64 {
     (id ^ (1 << 63)).cast_signed()
 }
 
-/// The identifier of [`column`].
+/// The identifier of `column`.
 pub(super) fn identifier(column: i64) -> u64 {
     column.cast_unsigned() ^ (1 << 63)
 }
