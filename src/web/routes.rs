@@ -72,6 +72,8 @@ fn open() -> Vec<Route> {
         show("/liaisons/{id}/attachments/{sha256}/{name}", Statement, page::liaison::file),
         show("/meetings/{id}", Anyone, page::meeting::show),
         show("/meetings/{id}/invite.ics", Anyone, page::meeting::calendar),
+        show("/c/{token}", Token, page::confirm::ask),
+        act("/c/{token}", Token, page::confirm::confirm),
         show("/u/{token}", Token, page::unsubscribe::ask),
         act("/u/{token}", Token, page::unsubscribe::leave),
         act("/u/{token}/undo", Token, page::unsubscribe::come_back),

@@ -3,6 +3,7 @@
 mod api;
 mod authority;
 mod browser;
+mod confirm;
 mod headers;
 mod hostile;
 mod sign_in;

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod archive;
 pub mod calendar;
 pub mod choices;
+pub mod confirm;
 pub mod feed;
 pub mod group;
 pub mod liaison;

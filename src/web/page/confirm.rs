@@ -1,0 +1,89 @@
+//! `/c/TOKEN`: "yes, I sent this" and "yes, I asked for this", from the link in the question.
+//!
+//! GET and HEAD show what is asked and change nothing, since scanners fetch every link of a mail; POST says yes by the same
+//! services that an answer to the mail calls. The token is the right, and the visitor need not be signed in.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use minijinja::context;
+
+use crate::domain::id::{PostId, RequestId};
+use crate::domain::post::{Post, PostKind, PostState};
+use crate::mail::token::Purpose;
+use crate::service::post::{self, Confirmed};
+use crate::service::subscribe::Outcome;
+use crate::service::{Failure, liaison, moderate, subscribe};
+use crate::web::{Problem, Site, Visit};
+
+/// What a good token asks about.
+enum Asked {
+    /// A message that waits for its author.
+    Post(Box<Post>),
+    /// A request that waits for its person: its verb and its group.
+    Request(RequestId, String, String),
+}
+
+async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
+    let store = &site.services.store;
+    Ok(match site.services.keys.read_address_token_of(&[Purpose::Author, Purpose::Confirm], token) {
+        Some((Purpose::Author, id)) => {
+            let waiting = store.post(PostId(id)).await?.filter(|post| matches!(post.state, PostState::AwaitsAuthor(_)));
+            waiting.map(|post| Asked::Post(Box::new(post)))
+        }
+        Some((_, id)) => {
+            let request = store.request(RequestId(id)).await?;
+            request.map(|request| Asked::Request(request.id, request.verb, request.group.to_string()))
+        }
+        None => None,
+    })
+}
+
+/// `GET /c/TOKEN`
+pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Result<Response, Problem> {
+    let (question, about) = match read(&site, &token).await? {
+        None => return Ok(site.bad_link(&visit)),
+        Some(Asked::Post(post)) => {
+            let groups = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            ("confirm-post", [post.subject.clone(), groups])
+        }
+        Some(Asked::Request(_, verb, group)) => ("confirm-request", [verb, group]),
+    };
+    let button = context! { action => "", text => site.word(&visit, "confirm-button"), one_click => false, quiet => false };
+    let content = context! {
+        lines => vec![site.pages.word(visit.language, question, &about.each_ref().map(String::as_str))],
+        button => button,
+        after => site.word(&visit, "confirm-nothing"),
+        home => true,
+    };
+    Ok(site.show(&visit, "message.html", &site.word(&visit, "confirm-title"), content))
+}
+
+/// `POST /c/TOKEN`
+pub async fn confirm(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Result<Response, Problem> {
+    let services = &site.services;
+    let said = match read(&site, &token).await? {
+        None => return Ok(site.bad_link(&visit)),
+        Some(Asked::Request(id, ..)) => match subscribe::confirm(services, id).await? {
+            Outcome::AwaitsApproval(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) | Outcome::NotSubscribed(reason) => {
+                services.texts.reason(visit.language, &reason)
+            }
+            _ => site.word(&visit, "confirm-done"),
+        },
+        Some(Asked::Post(asked)) if asked.kind == PostKind::Liaison => {
+            liaison::confirmed(services, asked.id).await?;
+            site.word(&visit, "confirm-done")
+        }
+        Some(Asked::Post(asked)) => match post::confirm_author(services, asked.id).await? {
+            Confirmed::Accepted => site.word(&visit, "confirm-done"),
+            Confirmed::Held(reason) => {
+                if let Some(held) = services.store.post(asked.id).await? {
+                    moderate::notify(services, &held, &*services.group(&held.groups[0])?).await?;
+                }
+                services.texts.reason(visit.language, &reason)
+            }
+            Confirmed::Refused(reason) => services.texts.reason(visit.language, &reason),
+        },
+    };
+    Ok(site.say(&visit, StatusCode::OK, &site.word(&visit, "confirm-title"), &[said]))
+}
