@@ -389,3 +389,26 @@ fn every_mail_of_meetings_can_be_written_in_every_language() {
         }
     }
 }
+
+/// One post with one rendering a language, whoever many read it; the plan of its copies is made by delivery, a batch at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_to_ten_thousand_is_written_once_a_language() {
+    const READERS: u64 = 10_000;
+    let bench = Bench::new("2026-12-01T10:00:00Z").await;
+    let languages = ["en", "es", "fr"];
+    for first in (100..100 + READERS).step_by(1_000) {
+        let readers = first..first + 1_000;
+        let accounts = readers.clone().map(|number| account(number, &[languages[usize::try_from(number).unwrap() % 3]])).collect();
+        bench.store.put_accounts(accounts).await.unwrap();
+        let subscribe = |number| Subscription::new("SG12RG-AMR".parse().unwrap(), AccountId(number), Provenance::Own, bench.clock.now());
+        bench.store.put_subscriptions(readers.map(subscribe).collect()).await.unwrap();
+    }
+    bench.apply(FILE).await;
+    assert_eq!(bench.send().await, ["sg12rg-amr-2027:announcement:0"]);
+    let posts = bench.posts("SG12RG-AMR").await;
+    assert_eq!((posts.len(), posts[0].editions.len(), &posts[0].audience), (1, 6, &Audience::Subscribers));
+    let mut bodies: Vec<_> = posts[0].editions.iter().map(|edition| edition.body.key.clone()).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 6, "each language has its own bytes, and only one of them");
+}
