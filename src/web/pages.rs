@@ -195,6 +195,7 @@ impl Pages {
             query => Value::from(Serde(visit.map(|visit| &visit.query))),
             me => visit.and_then(Visit::account).map(|account| account.address().to_string()),
             manages => visit.and_then(|visit| visit.signed.as_ref()).is_some_and(Signed::manages),
+            administers => visit.and_then(Visit::account).is_some_and(|account| !account.roles.is_empty()),
             csrf => place.form_keys(),
             notice => visit.and_then(|visit| visit.asked("done")).and_then(|done| words.and_then(|words| words.get(&format!("done-{done}")))),
             others => Value::from(Serde(&others)),
