@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
-use crate::service::{Services, bounce, moderate, rights, session, subscribe};
+use crate::service::{Services, bounce, moderate, repetition, rights, session, subscribe};
 
 struct Expiry(Arc<Services>);
 
@@ -28,7 +28,8 @@ impl Work for Lapse {
         let held = moderate::expire(&self.0).await.map_err(|error| error.to_string())?;
         let scores = bounce::forget(&self.0).await.map_err(|error| error.to_string())?;
         let sessions = session::tidy(&self.0).await.map_err(|error| error.to_string())?;
-        tracing::info!(requests, held, scores, sessions, "Let lapse what nobody answered, for {occurrence}");
+        let answers = repetition::forget(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(requests, held, scores, sessions, answers, "Let lapse what nobody answered, for {occurrence}");
         Ok(())
     }
 }

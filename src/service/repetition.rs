@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Failure, Services};
+use crate::store::record;
 
 const REGISTER: &str = "api-repetition";
-const VERSION: u8 = 1;
 /// An answer is kept that long.
 pub const KEPT_HOURS: i64 = 24;
 /// A request without an answer is taken for dead after that.
@@ -88,7 +88,7 @@ pub async fn begin(services: &Services, token: &str, key: &str, request: &[&[u8]
         expected = version;
     }
     let record = Record { request, at: now, given: None };
-    Ok(match services.store.put_entry(REGISTER, &key, expected, encode(&record)?).await? {
+    Ok(match services.store.put_entry(REGISTER, &key, expected, record::encode(&record)?).await? {
         Some(version) => Known::New(Place { key, version, request }),
         None => Known::Running,
     })
@@ -109,7 +109,7 @@ pub async fn finish(services: &Services, place: Place, given: Given) -> Result<(
         given
     };
     let record = Record { request: place.request, at: services.now(), given: Some(given) };
-    services.store.put_entry(REGISTER, &place.key, place.version, encode(&record)?).await?;
+    services.store.put_entry(REGISTER, &place.key, place.version, record::encode(&record)?).await?;
     Ok(())
 }
 
@@ -133,17 +133,6 @@ pub async fn forget(services: &Services) -> Result<u64, Failure> {
     }
 }
 
-fn encode(record: &Record) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![VERSION];
-    bytes.extend(postcard::to_allocvec(record).map_err(|error| Failure::Invalid(format!("an answer cannot be written: {error}")))?);
-    Ok(bytes)
-}
-
 fn decode(bytes: &[u8]) -> Result<Record, Failure> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|error| Failure::Invalid(format!("the record of an answer cannot be read: {error}")))
-        }
-        _ => Err(Failure::Invalid("the record of an answer is of another version of Enlace".into())),
-    }
+    Ok(record::decode("an answer of the API", bytes)?)
 }

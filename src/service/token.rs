@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Actor, Failure, Services};
 use crate::domain::group::GroupCode;
+use crate::store::record;
 
 const REGISTER: &str = "api-token";
-const VERSION: u8 = 1;
 /// 160 bits.
 const SECRET_OCTETS: usize = 20;
 /// How every token begins, so that a leaked one is recognised by scanners of repositories.
@@ -199,7 +199,7 @@ pub async fn create(
     if dry_run {
         return Ok((token, String::new()));
     }
-    services.store.put_entry(REGISTER, &key(&secret), 0, encode(&token)?).await?;
+    services.store.put_entry(REGISTER, &key(&secret), 0, record::encode(&token)?).await?;
     let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
     services.audit(actor, "token create", None, format!("{} ({})", token.name, scopes.join(" "))).await?;
     Ok((token, secret))
@@ -259,19 +259,8 @@ async fn entries(services: &Services) -> Result<Vec<(String, Token)>, Failure> {
     }
 }
 
-fn encode(token: &Token) -> Result<Vec<u8>, Failure> {
-    let mut record = vec![VERSION];
-    record.extend(postcard::to_allocvec(token).map_err(|error| Failure::Invalid(format!("a token cannot be written: {error}")))?);
-    Ok(record)
-}
-
-fn decode(record: &[u8]) -> Result<Token, Failure> {
-    match record.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|error| Failure::Invalid(format!("the record of a token cannot be read: {error}")))
-        }
-        _ => Err(Failure::Invalid("the record of a token is of another version of Enlace".into())),
-    }
+fn decode(bytes: &[u8]) -> Result<Token, Failure> {
+    Ok(record::decode("an API token", bytes)?)
 }
 
 #[cfg(test)]
