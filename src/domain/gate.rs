@@ -127,7 +127,8 @@ pub fn standing(group: &Group, account: Option<&Account>, subscription: &Subscri
     });
     match not_eligible(group, account, address, invited) {
         Some(reason) => Some(ended.unwrap_or(reason)),
-        None => ended.filter(|_| group.subscription == SubscriptionPolicy::Invite),
+        // Where nobody comes in by herself, the invitation was all that carried her.
+        None => ended.filter(|_| matches!(group.subscription, SubscriptionPolicy::Invite | SubscriptionPolicy::Closed)),
     }
 }
 
@@ -394,5 +395,7 @@ fn if_proved(sender: &SenderProof, reason: Reason) -> Verdict {
     if sender.is_proved() { Verdict::Accept(reason) } else { Verdict::Confirm(Reason::new(Rule::AwaitsAuthor, [sender.author().as_str()])) }
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 pub(super) mod tests;

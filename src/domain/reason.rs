@@ -252,6 +252,12 @@ impl Reason {
         self.rule.key()
     }
 
+    /// The English of it with its places.
+    #[cfg(test)]
+    pub(in crate::domain) fn rule_pattern(&self) -> &'static str {
+        self.rule.pattern()
+    }
+
     /// The English of it, one line.
     pub fn text(&self) -> String {
         fill(self.rule.pattern(), &self.about)
