@@ -21,7 +21,7 @@ use crate::ingest::Ingest;
 use crate::measure;
 use crate::schedule::jobs::Jobs;
 use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, reviews, tidy};
-use crate::service::{Services, backup, keyring, password};
+use crate::service::{Services, backup, keyring, password, quarantine};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
 use crate::smtp::session::{Limits, Protocol};
@@ -121,6 +121,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let Opened { store, services } = open(Arc::clone(&config), clock).await?;
     #[allow(clippy::cast_precision_loss)] // Seconds since 1970.
     measure::install(chrono::Utc::now().timestamp() as f64);
+    quarantine::take_stock(&services).await.context("messages that ended the last process")?;
     let intake = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut listeners = Vec::new();

@@ -19,6 +19,7 @@ use crate::domain::language::{Language, Localized};
 use crate::domain::post::Post;
 use crate::mail::compose::{self, Rendered, Service};
 use crate::service::Services;
+use crate::service::quarantine::{RENDERING, Work};
 use crate::store::StoreError;
 
 /// Octets of bulky editions in memory at a time.
@@ -105,17 +106,20 @@ impl Copies {
         let table = self.services.groups();
         let group = table.get(code).cloned().unwrap_or_else(|| Arc::new(bare_group(code)));
         let form = compose::Form { service: &self.service, post, edition: usize::from(edition), group: &group };
-        let rendered = if self.policies.must_rewrite(&self.services, &form).await {
-            compose::render_in_the_lists_name(&original, &form)
-        } else {
-            compose::render(&original, &form)
-        };
-        let mut rendered = rendered.map_err(|error| malformed(error.to_string()))?;
-        if let Some(signer) = &self.services.signer {
+        let rewrite = self.policies.must_rewrite(&self.services, &form).await;
+        let now = self.services.now();
+        let render = || {
+            let rendered = if rewrite { compose::render_in_the_lists_name(&original, &form) } else { compose::render(&original, &form) };
+            let Some(signer) = &self.services.signer else { return rendered };
             // What Enlace wrote itself was not passed on by anybody, so there is nothing to seal.
             let found = post.sender.is_some().then_some(&post.arrival.found);
-            rendered = rendered.signed(Arc::clone(signer), found, self.services.now());
-        }
+            rendered.map(|rendered| rendered.signed(Arc::clone(signer), found, now))
+        };
+        let work = Work::on_post(post.id, &format!("{RENDERING} {}.{}", key.1, key.2));
+        let rendered = match self.services.quarantine.run(&work, &original, render).await {
+            Ok(rendered) => rendered.map_err(|error| malformed(error.to_string()))?,
+            Err(broken) => return Err(malformed(broken.to_string())),
+        };
         let made = Arc::new(Edition { rendered, room });
         self.keep(key, &made);
         Ok(made)

@@ -17,11 +17,13 @@ mod routed;
 mod worker;
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -144,7 +146,7 @@ const POSTS_LOOKED_AT: usize = 64;
 /// Plans accepted posts whose time has come, until the delivery stops.
 async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
     let mut bell = floor.services.store.bell();
-    let mut running: JoinSet<Post> = JoinSet::new();
+    let mut running: JoinSet<(Post, bool)> = JoinSet::new();
     let mut begun: HashSet<PostId> = HashSet::new();
     // Two posts of one message are planned one after the other, so that the second sees whom the first reaches.
     let mut messages: HashSet<String> = HashSet::new();
@@ -158,13 +160,15 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
         };
         for post in posts {
             if matches!(post.audience, Audience::Listed(_)) && !begun.contains(&post.id) {
-                plan_one(&floor, timezone, &post).await;
+                if !plan_one(&floor, timezone, &post).await {
+                    begun.insert(post.id);
+                }
             } else if running.len() < PLANS_AT_ONCE && !messages.contains(&post.message_id) && begun.insert(post.id) {
                 messages.insert(post.message_id.clone());
                 let floor = Arc::clone(&floor);
                 running.spawn(async move {
-                    plan_one(&floor, timezone, &post).await;
-                    post
+                    let ended = plan_one(&floor, timezone, &post).await;
+                    (post, ended)
                 });
             }
         }
@@ -172,12 +176,11 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
         tokio::select! {
             rung = bell.changed() => if rung.is_err() { break },
             Some(ended) = running.join_next() => {
-                if let Ok(post) = ended {
-                    begun.remove(&post.id);
+                if let Ok((post, ended)) = ended {
                     messages.remove(&post.message_id);
-                } else {
-                    // A plan that panicked is not begun again in this process: it would panic again.
-                    tracing::error!("a plan ended before its time");
+                    if ended {
+                        begun.remove(&post.id);
+                    }
                 }
             }
             () = tokio::time::sleep(floor.pause_until(next)) => {}
@@ -188,10 +191,15 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
     running.shutdown().await;
 }
 
-async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) {
+/// `false` when it panicked: not begun again in this process, for it would panic again.
+async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) -> bool {
     let codes = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let timer = Timer::of(Stage::Plan);
-    let planned = planner::plan(&floor.services, timezone, post).await;
+    let planned = AssertUnwindSafe(planner::plan(&floor.services, timezone, post)).catch_unwind().await;
+    let Ok(planned) = planned else {
+        tracing::error!(post.id = %post.id, "planning post {} for {codes} broke down; it waits for the next start", post.id);
+        return false;
+    };
     if let Ok(considered) = &planned {
         timer.done();
         measure::planned(*considered);
@@ -200,4 +208,5 @@ async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) {
         Ok(considered) => tracing::info!(post.id = %post.id, considered, "Planned post {} for {codes}", post.id),
         Err(error) => tracing::error!(post.id = %post.id, %error, "could not plan post {} for {codes}; it is tried again", post.id),
     }
+    true
 }

@@ -19,9 +19,7 @@ impl Incoming {
             },
             None => None,
         };
-        let bytes = self.bytes().await?;
-        let report =
-            tokio::task::spawn_blocking(move || report::read(&bytes)).await.map_err(|error| Refusal::Internal(error.to_string()))?;
+        let report = self.read("report", |bytes| report::read(bytes)).await?;
         let known = match verp {
             Some(verp) => bounce::report(&self.services, verp, &report).await?,
             None => false,

@@ -44,8 +44,7 @@ impl Incoming {
     /// `L-request@`.
     pub(super) async fn request(&self, group: &Arc<Group>) -> Result<String, Refusal> {
         self.refuse_robots(group)?;
-        let bytes = self.bytes().await?;
-        let text = content::text_body(&content::parse(&bytes)?, TEXT_OCTETS);
+        let text = self.read("commands", |bytes| content::parse(bytes).map(|parsed| content::text_body(&parsed, TEXT_OCTETS))).await??;
         let mut commands = command::read(&self.message.subject, &text);
         if commands.is_empty() {
             commands.push(Command::Help);

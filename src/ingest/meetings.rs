@@ -19,7 +19,7 @@ impl Incoming {
         if passed.address != Address::Announce {
             return Ok(None);
         }
-        let Some(convening) = mailed::read(&self.bytes().await?) else { return Ok(None) };
+        let Some(convening) = self.read("meeting", |bytes| mailed::read(bytes)).await? else { return Ok(None) };
         Ok(Some(mailed::wanted(&self.services, groups, &passed.proof, &convening).await?))
     }
 

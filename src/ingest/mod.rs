@@ -28,6 +28,7 @@ use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::message::{self, Message};
 use crate::measure::{self, Stage, Timer};
+use crate::service::quarantine::{Broken, Work};
 use crate::service::{Failure, Services};
 use crate::smtp::proof::own::Found;
 use crate::smtp::{Answer, Content, Login, Receiver, SessionInfo, Transaction};
@@ -83,6 +84,14 @@ impl Incoming {
         self.transaction.reverse_path == ReversePath::Null || self.message.is_automatic()
     }
 
+    /// Reads something of the message that takes time on the processor, off the threads that serve sessions.
+    async fn read<T: Send + 'static>(&self, stage: &str, read: impl FnOnce(&bytes::Bytes) -> T + Send + 'static) -> Result<T, Refusal> {
+        let bytes = self.bytes().await?;
+        let work = Work::on_message(self.transaction.content.head(), self.transaction.content.octets(), stage);
+        let whole = bytes.clone();
+        Ok(self.services.quarantine.run_aside(&work, &bytes, move || read(&whole)).await?)
+    }
+
     /// The whole message in memory: what was received, from memory or from its file.
     async fn bytes(&self) -> Result<bytes::Bytes, Refusal> {
         match &self.transaction.content {
@@ -115,6 +124,13 @@ impl From<Reason> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Broken> for Refusal {
+    /// What breaks a reader would break it again: refused for good, so that its sender learns it from her own mail server.
+    fn from(broken: Broken) -> Self {
+        Self::Rule(Reason::new(Rule::Malformed, [broken.to_string()]))
     }
 }
 
@@ -178,9 +194,16 @@ impl Receiver for Ingest {
 
     async fn message(&self, transaction: Transaction) -> Vec<Answer> {
         let count = transaction.recipients.len();
-        let message = match message::read(transaction.content.head()) {
-            Ok(message) => message,
-            Err(reason) => return vec![Refusal::Rule(reason).answer(); count],
+        let head = transaction.content.head();
+        let work = Work::on_message(head, transaction.content.octets(), "header");
+        let message = match self.services.quarantine.run(&work, head, || message::read(head)).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(reason)) => return vec![Refusal::Rule(reason).answer(); count],
+            Err(broken) => {
+                let session = &transaction.session;
+                tracing::error!(trace = session.trace, peer = %session.peer, reverse_path = %transaction.reverse_path, %broken, "Refused unread");
+                return vec![Refusal::from(broken).answer(); count];
+            }
         };
         let session = &transaction.session;
         let arrival = Arrival {

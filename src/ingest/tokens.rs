@@ -139,9 +139,7 @@ impl Incoming {
 
     /// What the moderator wrote above the quoted text.
     async fn reason(&self) -> Result<String, Refusal> {
-        let bytes = self.bytes().await?;
-        let parsed = content::parse(&bytes)?;
-        let text = content::text_body(&parsed, REASON_OCTETS);
+        let text = self.read("reason", |bytes| content::parse(bytes).map(|parsed| content::text_body(&parsed, REASON_OCTETS))).await??;
         let lines = text.lines().map(str::trim).take_while(|line| *line != "--");
         let own: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('>')).collect();
         let reason: String = own.join(" ").chars().filter(|c| !c.is_control()).take(REASON_CHARACTERS).collect();

@@ -61,6 +61,18 @@ pub struct Heading {
     pub date: String,
 }
 
+/// Reads a message in all the ways in which an issue does. `false`: its header cannot be read.
+pub fn is_readable(bytes: &Bytes) -> bool {
+    let item = Item { post: PostId(0), bytes: bytes.clone(), link: String::new() };
+    let _ = (entry(&item), bare(bytes));
+    message::read(bytes).is_ok()
+}
+
+/// What stands in an issue for a message that cannot be read: its subject and where it is.
+pub fn stand_in(subject: &str, link: &str) -> Bytes {
+    format!("{}\r\n{link}\r\n", super::headers::unstructured("Subject", subject)).into()
+}
+
 /// What the contents say of a message.
 pub fn heading(item: &Item) -> Heading {
     let Ok(read) = message::read(&item.bytes) else {

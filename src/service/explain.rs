@@ -137,7 +137,9 @@ fn is_about(record: &RecipientRecord, address: &EmailAddress, person: Option<&Ac
 
 fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
     let edition = post.editions.get(usize::from(record.planned.edition));
+    let waits = matches!(record.state, RecipientState::Planned | RecipientState::Deferred);
     let reason = match record.state {
+        _ if waits && let PostState::Held(reason) = &post.state => reason.text(),
         RecipientState::Failed | RecipientState::Bounced | RecipientState::Deferred => {
             record.attempts.last().map_or_else(|| record.planned.reason.text(), |attempt| attempt.reply.clone())
         }

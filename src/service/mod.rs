@@ -22,6 +22,7 @@ pub mod migrate;
 pub mod moderate;
 pub mod password;
 pub mod post;
+pub mod quarantine;
 pub mod queue;
 pub mod rehearsal;
 pub mod repetition;
@@ -158,6 +159,8 @@ pub struct Services {
     pub dns: Option<Dns>,
     /// The search index of the archives, opened when it is first needed.
     pub archive: archive::Archive,
+    /// Messages that end the process.
+    pub quarantine: quarantine::Quarantine,
     groups: RwLock<Arc<GroupTable>>,
     providers: Mutex<bounce::Providers>,
 }
@@ -191,6 +194,7 @@ impl Services {
             dns,
             signer,
             archive: archive::Archive::default(),
+            quarantine: quarantine::Quarantine::default(),
             groups: RwLock::default(),
             providers: Mutex::default(),
         };

@@ -3,9 +3,13 @@
 //! The same functions serve the command line, the moderator's mail and, later, the page. A post that waits for its
 //! author is listed too; a manager may vouch for it by releasing it.
 
+mod aside;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
+
+pub use self::aside::set_aside;
 
 use super::robot::{self, Allowance, RobotMail};
 use super::{Actor, Failure, Services, lookalike};
@@ -125,7 +129,9 @@ async fn looks_like(services: &Services, post: &Post) -> Result<Option<String>, 
 pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
     let mut post = held(services, id).await?;
     let shown = row(&post).ok_or_else(|| not_held(id))?;
-    if post.kind == PostKind::Liaison {
+    // It was let through before.
+    let again = aside::is_set_aside(&post);
+    if post.kind == PostKind::Liaison && !again {
         // Nobody overrides the right to liaise (Resolution 54): only who sent it can say so.
         return Err(Failure::Invalid(format!(
             "{id} is a liaison statement; only its sender can confirm it, by the mail that {} got",
@@ -133,7 +139,7 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
         )));
     }
     let group = services.group(&post.groups[0])?;
-    if group.house.two_persons && !second_person(services, actor, id, dry_run).await? {
+    if group.house.two_persons && !again && !second_person(services, actor, id, dry_run).await? {
         let half = PostState::Held(Reason::new(Rule::HalfReleased, [actor.name.as_str()]));
         let shown = HeldPost { reason: Reason::new(Rule::HalfReleased, [actor.name.as_str()]).text(), released: false, ..shown };
         if !dry_run {
@@ -144,7 +150,7 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
         return Ok(shown);
     }
     if !dry_run {
-        post.state = PostState::Accepted;
+        post.state = if again { aside::going_out(services, &post).await? } else { PostState::Accepted };
         post.not_before = services.now();
         let group = post.groups[0].clone();
         services.store.update_post(post).await?;
@@ -265,8 +271,9 @@ pub async fn reject(services: &Services, actor: &Actor, id: PostId, reason: &str
     if dry_run {
         return Ok(shown);
     }
-    post.state = PostState::Rejected(Reason::new(Rule::RejectedByModerator, [reason]));
     let group = services.group(&post.groups[0])?;
+    aside::nobody_waits(services, &post, reason).await?;
+    post.state = PostState::Rejected(Reason::new(Rule::RejectedByModerator, [reason]));
     services.store.update_post(post.clone()).await?;
     services.audit(actor, "hold reject", Some(&group.code), format!("{id} from {}: {reason}", shown.from)).await?;
     tell_author(services, &post, &group, "rejected", reason).await?;
@@ -281,7 +288,9 @@ pub async fn discard(services: &Services, actor: &Actor, id: PostId, dry_run: bo
     let mut post = held(services, id).await?;
     let shown = row(&post).ok_or_else(|| not_held(id))?;
     if !dry_run {
-        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+        let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
+        aside::nobody_waits(services, &post, &dropped.text()).await?;
+        post.state = PostState::Discarded(dropped);
         let group = post.groups[0].clone();
         services.store.update_post(post).await?;
         services.audit(actor, "hold discard", Some(&group), format!("{id} from {}", shown.from)).await?;
@@ -301,7 +310,9 @@ pub async fn expire(services: &Services) -> Result<usize, Failure> {
     let mut expired = 0;
     for mut post in services.store.held_posts().await?.into_iter().filter(|post| post.received_at < before) {
         let group = services.group(&post.groups[0])?;
-        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+        let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
+        aside::nobody_waits(services, &post, &dropped.text()).await?;
+        post.state = PostState::Discarded(dropped);
         services.store.update_post(post.clone()).await?;
         services.audit(&Actor::job("held posts"), "hold expire", Some(&group.code), post.id.to_string()).await?;
         tell_author(services, &post, &group, "held-expired", "").await?;
@@ -315,43 +326,56 @@ pub async fn expire(services: &Services) -> Result<usize, Failure> {
 /// # Errors
 /// The store's or a template's.
 pub async fn notify(services: &Services, post: &Post, group: &Group) -> Result<(), Failure> {
-    use crate::mail::token::Purpose;
     let today = services.today();
-    let Some(held) = row(post) else { return Ok(()) };
-    let like = looks_like(services, post).await?;
     for (subscription, account) in services.members_with_role(&group.code, Role::Moderator).await? {
-        if !gate::may_moderate(group, &account, Some(&subscription), today).is_accept() {
-            continue;
+        if gate::may_moderate(group, &account, Some(&subscription), today).is_accept() {
+            tell(services, post, group, &account).await?;
         }
-        let address =
-            |purpose| format!("{}-moderate+{}@{}", group.list, services.keys.address_token(purpose, post.id.0), services.site.domain);
-        robot::send(
-            services,
-            RobotMail {
-                to: account.address(),
-                account: Some(&account),
-                group,
-                template: "held-notice",
-                context: json!({
-                    "id": held.id, "looks_like": like, "from": held.from, "subject": held.subject,
-                    "reason": services.texts.reason(robot::language_for(services, Some(&account), group), match &post.state {
-                        PostState::Held(reason) | PostState::AwaitsAuthor(reason) => reason,
-                        _ => return Ok(()),
-                    }),
-                    "release_address": address(Purpose::Release),
-                    "reject_address": address(Purpose::Reject),
-                    "discard_address": address(Purpose::Discard),
-                    "allow_address": address(Purpose::Allow),
-                    "days": held_days(services),
-                }),
-                reply_to: None,
-                in_reply_to: None,
-                allowance: Allowance::Notice,
-            },
-        )
-        .await?;
     }
     Ok(())
+}
+
+/// Tells one person that a post is held, and how she decides.
+async fn tell(services: &Services, post: &Post, group: &Group, account: &Account) -> Result<(), Failure> {
+    use crate::mail::token::Purpose;
+    let (PostState::Held(reason) | PostState::AwaitsAuthor(reason)) = &post.state else { return Ok(()) };
+    let Some(held) = row(post) else { return Ok(()) };
+    let like = looks_like(services, post).await?;
+    let address = |purpose| format!("{}-moderate+{}@{}", group.list, services.keys.address_token(purpose, post.id.0), services.site.domain);
+    let mail = RobotMail {
+        to: account.address(),
+        account: Some(account),
+        group,
+        template: "held-notice",
+        context: json!({
+            "id": held.id, "looks_like": like, "from": held.from, "subject": held.subject,
+            "reason": services.texts.reason(robot::language_for(services, Some(account), group), reason),
+            "release_address": address(Purpose::Release),
+            "reject_address": address(Purpose::Reject),
+            "discard_address": address(Purpose::Discard),
+            "allow_address": address(Purpose::Allow),
+            "days": held_days(services),
+        }),
+        reply_to: None,
+        in_reply_to: None,
+        allowance: Allowance::Notice,
+    };
+    robot::send(services, mail).await?;
+    Ok(())
+}
+
+/// Who runs the service, by the directory.
+async fn operators(services: &Services) -> Result<Vec<Account>, Failure> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = services.store.accounts(after, 1_000).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some(last.id);
+        found.extend(
+            page.into_iter().filter(|account| account.is_operator() && gate::why_not_in_force(account, services.today()).is_none()),
+        );
+    }
 }
 
 async fn tell_author(services: &Services, post: &Post, group: &Group, template: &'static str, reason: &str) -> Result<(), Failure> {

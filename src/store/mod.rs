@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod record;
 mod sheet;
 pub mod sled;
+pub mod slots;
 pub mod transfer;
 
 use std::path::PathBuf;

@@ -110,6 +110,7 @@ fn twenty_kills_lose_nothing_and_repeat_little() {
         }
         small.extend(new);
     }
+    assert_eq!(daemon.json(&["hold", "list"]), serde_json::json!([]), "a kill from outside sets no good post aside");
     assert!(small.len() > KILLS, "the kills came while mail was taken in: {} small posts", small.len());
     wait_for_drain(&daemon);
 

@@ -20,6 +20,7 @@ pub struct Daemon {
     listeners: Vec<(String, SocketAddr)>,
     arguments: Vec<String>,
     log_level: Option<&'static str>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a test wants to be different from the defaults.
@@ -144,7 +145,14 @@ verify = "headers"
         fs::write(dir.path().join("enlace.toml"), config).expect("configuration");
         fs::write(dir.path().join("groups.toml"), setup.groups.as_deref().unwrap_or(GROUPS)).expect("groups");
         fs::write(dir.path().join("accounts.csv"), ACCOUNTS).expect("accounts");
-        let daemon = Self { dir, process: None, listeners: Vec::new(), arguments: setup.arguments.clone(), log_level: None };
+        let daemon = Self {
+            dir,
+            process: None,
+            listeners: Vec::new(),
+            arguments: setup.arguments.clone(),
+            log_level: None,
+            environment: Vec::new(),
+        };
         daemon.cli_ok(&["group", "apply", daemon.path("groups.toml").to_str().unwrap()]);
         daemon.cli_ok(&["account", "import", daemon.path("accounts.csv").to_str().unwrap()]);
         daemon
@@ -207,6 +215,33 @@ verify = "headers"
         self.run();
     }
 
+    /// Runs every process from now on with this variable.
+    pub fn set_environment(&mut self, name: &'static str, value: &str) {
+        self.environment.retain(|(set, _)| *set != name);
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Starts the process, which is to end by itself, and waits for that.
+    pub fn run_until_death(&mut self) -> std::process::ExitStatus {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("log");
+        let process = self.command().arg("serve").args(&self.arguments).stdout(Stdio::null()).stderr(log).spawn();
+        self.process = Some(process.expect("the binary starts"));
+        self.wait_for_death()
+    }
+
+    /// Waits until the process has ended by itself; by a signal it has no exit code.
+    pub fn wait_for_death(&mut self) -> std::process::ExitStatus {
+        let mut process = self.process.take().expect("running");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = process.try_wait().expect("our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon lives on after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Where `protocol` (`lmtp`, `smtp`, `web`) listens.
     pub fn address(&self, protocol: &str) -> SocketAddr {
         self.listeners.iter().find(|(name, _)| name == protocol).unwrap_or_else(|| panic!("no {protocol} listener")).1
@@ -218,6 +253,7 @@ verify = "headers"
         if let Some(level) = self.log_level {
             command.env("RUST_LOG", level);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         command
     }
 

@@ -6,6 +6,7 @@ mod hostile;
 mod meeting;
 mod opendkim;
 mod proof;
+mod quarantine;
 mod signer;
 mod signing;
 mod submission;

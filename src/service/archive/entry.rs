@@ -7,6 +7,7 @@ use crate::domain::language::Language;
 use crate::domain::post::Post;
 use crate::mail::{content, message};
 use crate::search::{Entry, detect, document};
+use crate::service::quarantine::Work;
 use crate::service::{Failure, Services};
 use crate::store::StoreError;
 
@@ -31,7 +32,7 @@ pub(super) async fn of_post(services: &Services, post: &Post) -> Result<Entry, F
     let table = services.groups();
     let working: Vec<Language> =
         post.groups.iter().filter_map(|code| table.get(code)).flat_map(|group| group.languages.iter().copied()).collect();
-    for edition in &post.editions {
+    for (number, edition) in post.editions.iter().enumerate() {
         let bytes = match services.store.body(&edition.body).await {
             Ok(bytes) => bytes,
             Err(StoreError::Damaged(why)) => {
@@ -42,8 +43,12 @@ pub(super) async fn of_post(services: &Services, post: &Post) -> Result<Entry, F
         };
         let language = edition.language;
         let working = working.clone();
-        let read = tokio::task::spawn_blocking(move || words(&bytes, language, &working)).await;
-        let Ok(Some(words)) = read else { continue };
+        let work = Work::on_post(post.id, &format!("index {number}"));
+        let read = {
+            let bytes = bytes.clone();
+            move || words(&bytes, language, &working)
+        };
+        let Ok(Some(words)) = services.quarantine.run_aside(&work, &bytes, read).await else { continue };
         if entry.references.is_empty() {
             entry.references = words.references;
         }

@@ -345,7 +345,7 @@ pub async fn post(services: &Services, code: &GroupCode, reader: Reader<'_>, id:
     let mut editions = Vec::with_capacity(post.editions.len());
     for (number, edition) in post.editions.iter().enumerate() {
         let view = match services.store.body(&edition.body).await {
-            Ok(bytes) => tokio::task::spawn_blocking(move || edition_view(&bytes)).await.ok().flatten(),
+            Ok(bytes) => services.quarantine.look(id, &format!("page {number}"), &bytes, edition_view).await,
             Err(error) => {
                 tracing::warn!(%error, post = %id, "A body of the archive cannot be read");
                 None
@@ -432,11 +432,12 @@ pub async fn attachment(
     number: usize,
 ) -> Result<Attachment, Failure> {
     let bytes = raw(services, code, reader, id, edition).await?;
-    let found = tokio::task::spawn_blocking(move || {
-        let parsed = content::parse(&bytes).ok()?;
+    let stage = format!("attachment {edition}");
+    let found = services.quarantine.look(id, &stage, &bytes, move |bytes| {
+        let parsed = content::parse(bytes).ok()?;
         content::attachments(&parsed, ATTACHED_OCTETS).into_iter().nth(number)
     });
-    found.await.ok().flatten().ok_or_else(|| Failure::NotFound(format!("post {id} has no attachment {number}")))
+    found.await.ok_or_else(|| Failure::NotFound(format!("post {id} has no attachment {number}")))
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -456,14 +457,15 @@ pub async fn attachment_of(
 ) -> Result<Attachment, Failure> {
     let access = access(services, code, reader).await?;
     let post = found(services, &access, id).await?;
-    for edition in &post.editions {
+    for (number, edition) in post.editions.iter().enumerate() {
         let bytes = services.store.body(&edition.body).await?;
         let wanted = sha256.to_owned();
-        let found = tokio::task::spawn_blocking(move || {
-            let parsed = content::parse(&bytes).ok()?;
+        let stage = format!("attachment {number}");
+        let found = services.quarantine.look(id, &stage, &bytes, move |bytes| {
+            let parsed = content::parse(bytes).ok()?;
             content::attachments(&parsed, ATTACHED_OCTETS).into_iter().find(|file| digest(&file.bytes) == wanted)
         });
-        if let Some(file) = found.await.ok().flatten() {
+        if let Some(file) = found.await {
             return Ok(file);
         }
     }
@@ -512,7 +514,8 @@ async fn quote(services: &Services, post: &Post, question: &Question) -> String 
     let mut fallback = String::new();
     for edition in post.editions.iter().filter(|edition| edition.body.octets <= QUOTED_OCTETS) {
         let Ok(bytes) = services.store.body(&edition.body).await else { continue };
-        let Some(text) = content::parse(&bytes).ok().map(|parsed| content::text_body(&parsed, 64 * 1024)) else { continue };
+        let text = |bytes: &Bytes| Some(content::text_body(&content::parse(bytes).ok()?, 64 * 1024));
+        let Some(text) = services.quarantine.look(post.id, "quote", &bytes, text).await else { continue };
         match analysis::place(&text, question) {
             Some(at) => return around(&text, at),
             None if fallback.is_empty() => fallback = around(&text, 0),

@@ -18,10 +18,10 @@ use crate::domain::language::Language;
 use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::routing::{self, Release};
 use crate::domain::liaison::statement::{Attachment, Statement, StatementEdition};
-use crate::domain::reason::{Reason, Rule};
 use crate::mail::content;
 use crate::mail::statement::record::Frame;
 use crate::mail::statement::{self as reading, Posted, Reading};
+use crate::service::quarantine::Work;
 use crate::service::{Failure, Services};
 use crate::store::StoreError;
 
@@ -91,11 +91,10 @@ pub async fn read(services: &Services, bytes: Bytes) -> Result<Mail, Failure> {
 /// The same; of an answer, what is quoted in it is left out.
 pub(super) async fn read_as(services: &Services, bytes: Bytes, is_answer: bool) -> Result<Mail, Failure> {
     let _place = READERS.acquire().await;
-    let unreadable = |_| Failure::Refused(Reason::new(Rule::Malformed, ["it could not be read"]));
-    let mut posted = tokio::task::spawn_blocking(move || content::parse(&bytes).map(|message| Posted::of_message(&message)))
-        .await
-        .map_err(unreadable)?
-        .map_err(Failure::Refused)?;
+    let work = |stage| Work::on_message(&bytes, bytes.len() as u64, stage);
+    let whole = bytes.clone();
+    let parse = move || content::parse(&whole).map(|message| Posted::of_message(&message));
+    let mut posted = services.quarantine.run_aside(&work("parts"), &bytes, parse).await?.map_err(Failure::Refused)?;
     if is_answer {
         for text in &mut posted.texts {
             text.text = own_lines(&text.text);
@@ -103,13 +102,12 @@ pub(super) async fn read_as(services: &Services, bytes: Bytes, is_answer: bool) 
     }
     super::pdf::add_texts(&mut posted).await;
     let labels = services.texts.labels().clone();
-    tokio::task::spawn_blocking(move || {
+    let read = move || {
         let reading = reading::read(&posted, &labels);
         let files = files::hashed(&posted, &reading.macros);
         Mail { posted, reading, files }
-    })
-    .await
-    .map_err(unreadable)
+    };
+    Ok(services.quarantine.run_aside(&work("statement"), &bytes, read).await?)
 }
 
 /// What stands above the first quoted line.

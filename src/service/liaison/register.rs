@@ -364,10 +364,12 @@ pub(super) async fn bytes(services: &Services, dossier: &Dossier, file: &Attachm
         let Some(post) = services.store.post(*mail).await? else { continue };
         let Some(edition) = post.editions.first() else { continue };
         let whole = services.store.body(&edition.body).await?;
-        let Ok(message) = content::parse(&whole) else { continue };
-        let posted = Posted::of_message(&message);
-        let found = posted.files.into_iter().find(|there| HEXLOWER.encode(&Sha256::digest(&there.bytes)) == file.sha256);
-        if let Some(found) = found {
+        let wanted = file.sha256.clone();
+        let found = services.quarantine.look(*mail, "file", &whole, move |whole| {
+            let posted = Posted::of_message(&content::parse(whole).ok()?);
+            posted.files.into_iter().find(|there| HEXLOWER.encode(&Sha256::digest(&there.bytes)) == wanted)
+        });
+        if let Some(found) = found.await {
             return Ok(found.bytes.into());
         }
     }

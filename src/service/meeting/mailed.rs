@@ -19,6 +19,7 @@ use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::mail::content;
 use crate::mail::convening::{self, Convening};
+use crate::service::quarantine::{PLANNING, Work};
 use crate::service::{Actor, Failure, Services};
 
 /// What a mail wants.
@@ -243,7 +244,8 @@ pub async fn carry_out(services: &Services, post: &Post) -> Result<bool, Failure
     }
     let (Some(sender), Some(edition)) = (&post.sender, post.editions.first()) else { return Ok(false) };
     let bytes = services.store.body(&edition.body).await?;
-    let Some(convening) = read(&bytes) else { return Ok(false) };
+    let work = Work::on_post(post.id, PLANNING);
+    let Some(convening) = services.quarantine.run(&work, &bytes, || read(&bytes)).await? else { return Ok(false) };
     let table = services.groups();
     let groups: Vec<&Group> = post.groups.iter().filter_map(|code| table.get(code)).map(AsRef::as_ref).collect();
     let actor = Actor::from(sender.author());

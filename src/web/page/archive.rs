@@ -184,7 +184,7 @@ pub async fn post(
 
 async fn html(site: &Site, visit: &Visit, scope: &Scope, id: PostId, edition: usize) -> Result<Option<String>, Problem> {
     let bytes = archive::raw(&site.services, &scope.group.code, reader(visit), id, edition).await?;
-    Ok(tokio::task::spawn_blocking(move || rich::html_of(&bytes)).await.ok().flatten())
+    Ok(site.services.quarantine.look(id, &format!("html {edition}"), &bytes, |bytes| rich::html_of(bytes)).await)
 }
 
 /// `GET /groups/CODE/archive/POST/files/SHA256/NAME`

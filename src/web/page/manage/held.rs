@@ -67,8 +67,8 @@ pub async fn look(
     let post = site.services.store.post(id).await?.ok_or_else(Problem::missing)?;
     let row = row(&site, &visit, &post).ok_or_else(Problem::missing)?;
     let body = site.services.store.body(&post.editions[0].body).await?;
-    let read = tokio::task::spawn_blocking(move || {
-        let message = content::parse(&body).ok()?;
+    let read = site.services.quarantine.look(id, "preview", &body, |body| {
+        let message = content::parse(body).ok()?;
         let files: Vec<(String, String)> = content::attachments(&message, usize::MAX)
             .into_iter()
             .take(PREVIEW_FILES)
@@ -76,7 +76,7 @@ pub async fn look(
             .collect();
         Some((content::text_body(&message, PREVIEW_OCTETS), files))
     });
-    let (text, files) = read.await.ok().flatten().unwrap_or_default();
+    let (text, files) = read.await.unwrap_or_default();
     let content = context! { row => Value::from(Serde(&row)), text => text, files => Value::from(Serde(&files)), days => moderate::held_days(&site.services) };
     Ok(show(&site, &visit, &scope, "held", "manage-held-post.html", content))
 }
