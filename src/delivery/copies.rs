@@ -12,14 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lanes::BULK_OCTETS;
 use super::policies::Policies;
+use crate::domain::audience::linked_language;
 use crate::domain::group::{Group, GroupCode, GroupKind, GuestLiaison, GuestPolicy, MissingEdition, NonmemberPolicy};
 use crate::domain::group::{ParticipationPolicy, SubscriptionPolicy};
 use crate::domain::id::PostId;
 use crate::domain::language::{Language, Localized};
 use crate::domain::post::Post;
 use crate::mail::compose::{self, Rendered, Service};
-use crate::service::Services;
+use crate::mail::links::{self, Linked};
 use crate::service::quarantine::{RENDERING, Work};
+use crate::service::{Services, archive};
 use crate::store::StoreError;
 
 /// Octets of bulky editions in memory at a time.
@@ -95,17 +97,29 @@ impl Copies {
             return Ok(known);
         }
         let malformed = |cause: String| CopyError::Malformed { post: post.id, cause };
-        let body = &post.editions.get(usize::from(edition)).ok_or_else(|| malformed(format!("it has no edition {edition}")))?.body;
+        let links = linked_language(edition);
+        let kept = if links.is_some() { 0 } else { usize::from(edition) };
+        let body = &post.editions.get(kept).ok_or_else(|| malformed(format!("it has no edition {edition}")))?.body;
         let code = post.groups.get(usize::from(group)).ok_or_else(|| malformed(format!("it has no group {group}")))?;
         let room = if body.octets >= BULK_OCTETS { Some(self.makeroom(body.octets).await) } else { None };
         // Another session may have rendered it while this one waited for room.
         if let Some(known) = self.known(key) {
             return Ok(known);
         }
-        let original: Bytes = self.services.store.body(body).await?;
+        let mut original: Bytes = self.services.store.body(body).await?;
         let table = self.services.groups();
         let group = table.get(code).cloned().unwrap_or_else(|| Arc::new(bare_group(code)));
-        let form = compose::Form { service: &self.service, post, edition: usize::from(edition), group: &group };
+        let mut form = compose::Form { service: &self.service, post, edition: kept, group: &group };
+        if let Some(language) = links {
+            let work = Work::on_post(post.id, &format!("{RENDERING} links {edition}.{}", key.2));
+            let line = |file: &Linked| archive::file_line(&self.services, &group.code, post.id, language, file);
+            match self.services.quarantine.run(&work, &original, || links::in_place_of_files(&original, line)).await {
+                // Its author did not sign it as it is now.
+                Ok(Some(altered)) => (original, form.edition) = (altered.into(), usize::from(edition)),
+                Ok(None) => {}
+                Err(broken) => return Err(malformed(broken.to_string())),
+            }
+        }
         let rewrite = self.policies.must_rewrite(&self.services, &form).await;
         let now = self.services.now();
         let render = || {

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use crate::domain::account::Account;
-use crate::domain::audience::{EditionFacts, Form, Person, PostFacts, Share, shares};
+use crate::domain::audience::{EditionFacts, Form, Person, PostFacts, Share, linked_edition, shares, wanted_languages};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::AccountId;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Audience, Post, PostState};
+use crate::domain::post::{Audience, Post, PostKind, PostState};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Subscription;
 use crate::service::meeting::mailed;
@@ -137,6 +137,8 @@ async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batche
         calendar: post.changes_calendars(),
         today: services.now().with_timezone(&timezone).date_naive(),
     };
+    // What somebody wrote is kept in one edition; what Enlace writes has its own for slow lines, or needs none.
+    let may_have_links = matches!(post.kind, PostKind::Discussion | PostKind::Announcement);
     let store = services.store.as_ref();
     let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(store, code)).collect();
     let mut siblings = siblings(store, post).await?;
@@ -145,12 +147,26 @@ async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batche
         let person = Person { account: &account, subscriptions: &subscriptions, had: &[] };
         let elsewhere = gets_elsewhere(&mut siblings, account.id).await?;
         for share in shares(&facts, &person) {
+            let share = if may_have_links { with_links(&groups, &person, share) } else { share };
             for recipient in planned(&account, share, elsewhere.as_ref()) {
                 batches.push(recipient).await?;
             }
         }
     }
     Ok(())
+}
+
+/// The copy of who wants links in the place of files: the edition that speaks her language.
+fn with_links(groups: &[Group], person: &Person<'_>, share: Share) -> Share {
+    let Share::Copy { group, reason, .. } = &share else { return share };
+    let subscription = person.subscriptions.iter().find(|(index, _)| index == group).map(|(_, subscription)| *subscription);
+    match (groups.get(*group), subscription) {
+        (Some(of), Some(subscription)) if subscription.links => {
+            let edition = usize::from(linked_edition(wanted_languages(of, person.account, subscription)));
+            Share::Copy { group: *group, editions: vec![edition], reason: reason.clone() }
+        }
+        _ => share,
+    }
 }
 
 /// A group that is no longer there has no subscribers; its place is kept, because recipients name groups by index.

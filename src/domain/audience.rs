@@ -50,6 +50,23 @@ impl Form {
     }
 }
 
+/// First number of the editions with links in the place of files, which are made of edition 0 when they go out and kept nowhere.
+const LINKED: u8 = 0x80;
+/// Languages in which they speak; by place, so append only. Whoever reads none of them is told in English.
+const LINKED_LANGUAGES: [&str; 6] = ["en", "fr", "es", "ar", "zh", "ru"];
+
+/// The edition with links in the place of files that speaks the first of `wanted` that it can.
+pub fn linked_edition<'l>(wanted: impl IntoIterator<Item = &'l Language>) -> u8 {
+    let place = wanted.into_iter().find_map(|language| LINKED_LANGUAGES.iter().position(|known| *known == language.as_str()));
+    LINKED + u8::try_from(place.unwrap_or(0)).unwrap_or(0)
+}
+
+/// The language of an edition with links in the place of files; `None` for an edition that is kept.
+pub fn linked_language(edition: u8) -> Option<Language> {
+    let place = usize::from(edition.checked_sub(LINKED)?);
+    Some(LINKED_LANGUAGES.get(place).and_then(|language| language.parse().ok()).unwrap_or(Language::ENGLISH))
+}
+
 /// One edition that is there, in the order of the post's editions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EditionFacts {

@@ -40,7 +40,7 @@ pub struct Form<'a> {
     pub service: &'a Service,
     /// The post.
     pub post: &'a Post,
-    /// Index of the edition in the post.
+    /// Index of the edition in the post; beyond the last one, `original` was altered on its way (`mail::links`).
     pub edition: usize,
     /// The group whose list headers the copy carries.
     pub group: &'a Group,
@@ -109,7 +109,7 @@ pub fn render_in_the_lists_name(original: &Bytes, form: &Form<'_>) -> Result<Ren
 
 /// Does the copy of this form leave what the author signed as it was?
 pub fn keeps_signatures(form: &Form<'_>) -> bool {
-    footer_of(form).is_none()
+    footer_of(form).is_none() && form.edition < form.post.editions.len()
 }
 
 fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Result<Rendered, HeaderError> {

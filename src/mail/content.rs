@@ -5,6 +5,8 @@
 //! `message/*` in one linear pass, those inside encoded messages too, and refuses above [`NESTED_PARTS`].
 //! The count looks at every line that could be a Content-Type to the parser, in text as well, and so can only be too high.
 
+use std::ops::Range;
+
 use mail_parser::parsers::MessageStream;
 use mail_parser::{HeaderName, Message, MessageParser, MessagePart, MimeHeaders, PartType, decoders};
 
@@ -220,13 +222,24 @@ fn truncate(text: &mut String, limit: usize) {
 
 /// The attachments, in order, until `limit` octets are reached in all; nested messages come as `message/rfc822`.
 pub fn attachments(message: &Message<'_>, limit: usize) -> Vec<Attachment> {
+    attached(message, limit).into_iter().map(|(_, file)| file).collect()
+}
+
+/// The same, each with where it stands in the message: from its first field to its last octet.
+pub fn attached(message: &Message<'_>, limit: usize) -> Vec<(Range<usize>, Attachment)> {
     let mut found = Vec::new();
     let mut octets = 0;
     for part in message.attachments().take(PARTS) {
+        let mut end = part.offset_end as usize;
         let bytes = match &part.body {
             PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes.to_vec(),
             PartType::Text(text) | PartType::Html(text) => text.as_bytes().to_vec(),
-            PartType::Message(inner) => nested_octets(message, part, inner).to_vec(),
+            PartType::Message(inner) => {
+                if part.encoding == mail_parser::Encoding::None {
+                    end = nested_end(part, inner);
+                }
+                nested_octets(message, part, inner).to_vec()
+            }
             PartType::Multipart(_) => continue,
         };
         octets += bytes.len();
@@ -236,9 +249,13 @@ pub fn attachments(message: &Message<'_>, limit: usize) -> Vec<Attachment> {
         let content_type = content_type(part);
         let name = clean_name(&given_name(message, part))
             .unwrap_or_else(|| format!("attachment-{}.{}", found.len() + 1, extension(&content_type)));
-        found.push(Attachment { name, content_type, language: language(part), bytes });
+        found.push((part.offset_header as usize..end, Attachment { name, content_type, language: language(part), bytes }));
     }
     found
+}
+
+fn nested_end(part: &MessagePart<'_>, inner: &Message<'_>) -> usize {
+    inner.parts.iter().map(|part| part.offset_end).max().unwrap_or(0).max(part.offset_end) as usize
 }
 
 /// An encoded message carries its own octets, one that is not encoded is a stretch of the whole message.
@@ -246,8 +263,7 @@ fn nested_octets<'m>(message: &'m Message<'_>, part: &MessagePart<'_>, inner: &'
     if part.encoding != mail_parser::Encoding::None {
         return inner.raw_message();
     }
-    let end = inner.parts.iter().map(|part| part.offset_end).max().unwrap_or(0).max(part.offset_end);
-    message.raw_message().get(part.offset_body as usize..end as usize).unwrap_or_default()
+    message.raw_message().get(part.offset_body as usize..nested_end(part, inner)).unwrap_or_default()
 }
 
 fn content_type(part: &MessagePart<'_>) -> String {

@@ -10,6 +10,7 @@ use super::account::{Pseudonyms, without_address};
 use super::{Failure, Services};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
+use crate::domain::audience::linked_language;
 use crate::domain::ledger::RecipientState;
 use crate::domain::post::{Post, PostState};
 use crate::domain::proof::SenderProof;
@@ -153,7 +154,11 @@ fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
         cause: (reason == record.planned.reason.text()).then(|| record.planned.reason.clone()),
         reason,
         state: record.state.as_str(),
-        language: edition.and_then(|edition| edition.language).map(|language| language.to_string()),
+        language: match edition {
+            Some(edition) => edition.language,
+            None => linked_language(record.planned.edition),
+        }
+        .map(|language| language.to_string()),
         group: post.groups.get(usize::from(record.planned.group)).or(post.groups.first()).map(ToString::to_string).unwrap_or_default(),
         attempts: record.attempts.into_iter().map(|attempt| ExplainedAttempt { at: attempt.at, reply: attempt.reply }).collect(),
         address: record.planned.address,

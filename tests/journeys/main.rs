@@ -18,6 +18,7 @@ mod database;
 mod digest;
 mod ldap;
 mod liaison;
+mod links;
 mod meeting;
 mod nodes;
 mod post;

@@ -7,6 +7,7 @@
 mod entry;
 mod export;
 mod feed;
+mod file;
 mod import;
 mod links;
 mod manifest;
@@ -26,6 +27,7 @@ use crate::store::StoreError;
 
 pub use export::{Exported, export};
 pub use feed::{Fed, feed, rebuild};
+pub use file::file_line;
 pub use import::{ImportReport, Mails, import};
 pub use links::{MONTH, OldNames, message_id_hash, old_link, remember_list};
 pub use manifest::{Manifest, Verified, manifests, seal, verify};
