@@ -14,12 +14,13 @@ use chrono::{DateTime, Utc};
 use super::field::{self, Header, HeaderError};
 use super::footer;
 use super::headers;
+use super::seals;
 use super::sign::{self, Signer};
 use super::token::{Keys, Verp};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Post, PostKind};
-use crate::domain::proof::SenderFindings;
+use crate::domain::proof::{ArcChain, SenderFindings};
 
 /// Local part that stands for the service where a group has no list of its own.
 pub const SERVICE_LIST: &str = "enlace";
@@ -125,7 +126,10 @@ fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Resu
     if in_the_lists_name {
         head.extend_from_slice(headers::in_the_lists_name(original, &header, form.post.author_address(), &list_author(form)).as_bytes());
     }
-    for field in headers::passing(original, &header, form.post.author_address()) {
+    // Seals that claim to be ours pass only with a chain that holds.
+    let verified = form.post.sender.is_none() || form.post.arrival.found.arc == ArcChain::Pass;
+    let forged = if verified { seals::Forged::default() } else { seals::forged(original, &header, &form.service.domain) };
+    for field in headers::passing(original, &header, form.post.author_address()).filter(|field| !forged.has(original, field)) {
         if in_the_lists_name && headers::gives_way_to_the_list(&field.name) {
             continue;
         }

@@ -20,6 +20,7 @@ pub mod mbox;
 pub mod message;
 pub mod pdf;
 pub mod report;
+mod seals;
 pub mod sign;
 pub mod statement;
 pub mod token;

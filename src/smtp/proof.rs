@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 
 use self::results::{MethodResult, Results};
 use crate::domain::address::EmailAddress;
-use crate::domain::proof::{ProofMethod, SenderFindings, SenderProof};
+use crate::domain::proof::{ArcChain, ProofMethod, SenderFindings, SenderProof};
 use crate::mail::field::Header;
 
 /// Results of a field that are named in the log.
@@ -70,7 +70,19 @@ pub fn findings_of_relay<'a>(
         results: results_again(&field.methods),
         signed: signers.iter().any(|domain| is_aligned(domain, author.domain())),
         ways: if proved { Vec::new() } else { ways.collect() },
+        arc: arc_of_relay(&field.methods),
         ..SenderFindings::default()
+    }
+}
+
+/// What the relay says of the seals of forwarders before it (RFC 8617 section 5.2). Only what it found itself counts: one word for all
+/// of them, and `none` where there are none.
+fn arc_of_relay(methods: &[MethodResult]) -> ArcChain {
+    let mut found = methods.iter().filter(|result| result.method == "arc").map(|result| result.result.as_str());
+    match (found.next(), found.next()) {
+        (None | Some("none"), None) => ArcChain::None,
+        (Some("pass"), None) => ArcChain::Pass,
+        _ => ArcChain::Fail,
     }
 }
 

@@ -150,3 +150,54 @@ fn from_is_rewritten_only_where_the_authors_name_would_be_lost() {
     assert!(copy.contains("From: Ana Example via QSDG <qsdg@lists.example.org>\r\n") && copy.contains("The footer"), "{copy}");
     assert_eq!(world.verify(&message(&copy)), [json!(true), json!(true)], "her broken signature is gone: {copy}");
 }
+
+#[test]
+fn a_forged_seal_in_our_name_does_not_pass_and_a_chain_of_others_passes_with_what_the_relay_says_of_it() {
+    let mut world = start();
+    let forged = |domain: &str, id: &str| {
+        format!(
+            "ARC-Seal: i=1; a=rsa-sha256; cv=none; d={domain}; s=rsa; t=1775469600; b=Rk9SR0VE\r\n\
+             ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/simple; d={domain}; s=rsa; h=from; bh=Rk9SR0VE; b=Rk9SR0VE\r\n\
+             ARC-Authentication-Results: i=1; {id}; dmarc=pass header.from=bank.example\r\n"
+        )
+    };
+    for (number, (domain, id)) in
+        [("lists.example.org", "lists.example.org"), ("evil.example", "lists.example.org"), ("evil.example", "mx.example.org")]
+            .into_iter()
+            .enumerate()
+    {
+        let id_of_mail = format!("a{number}@example.org");
+        let copy = message(&world.copy(LIST, &id_of_mail, false, "dkim=pass header.d=example.org", &forged(domain, id)));
+        assert!(!copy.contains("Rk9SR0VE") && !copy.contains("bank.example"), "{domain} {id}: {copy}");
+        let seal = world.dkimpy.verify_arc(copy.as_bytes(), &world.records);
+        assert_eq!(seal["cv"], "pass", "what is left is our own seal alone: {seal}\n{copy}");
+        assert!(copy.contains("ARC-Seal: i=1;"), "{copy}");
+    }
+
+    let sealer = Key::rsa(&mut world.dkimpy, 2048);
+    world.records["a._domainkey.gateway.test"] = sealer.record().into();
+    for (said, instance, cv) in [("arc=pass", 2, "pass"), ("arc=fail", 0, "pass"), ("dkim=none", 0, "pass")] {
+        let id = format!("chain-{said}@example.org").replace('=', "-");
+        let plain = format!(
+            "Authentication-Results: gateway.test; dkim=pass header.d=example.org\r\nFrom: Ana Example <ana@example.org>\r\nTo: <{LIST}>\r\nSubject: Hola\r\n\
+             Date: Tue, 06 Apr 2027 10:00:00 +0000\r\nMessage-ID: <{id}>\r\n\r\nText\r\n"
+        );
+        let job = json!({ "do": "seal", "key": sealer.pem, "selector": "a", "domain": "gateway.test", "srv_id": "gateway.test", "message": plain });
+        let sealed = world.dkimpy.ask(&job)["message"].as_str().unwrap().to_owned();
+        let mail = format!("Authentication-Results: mx.example.org; {said}; dkim=pass header.d=example.org\r\n{sealed}");
+        let answer = lmtp(world.daemon.address("lmtp"), "ana@example.org", &[LIST], mail.as_bytes());
+        assert_eq!(answer[0].code, 250, "{answer:?}");
+        let copy = wait_for("a copy", || {
+            let copies = world.daemon.outbox().into_iter().map(|copy| String::from_utf8(copy).unwrap());
+            copies.into_iter().find(|copy| copy.contains(&format!("<{id}>")))
+        });
+        let copy = message(&copy);
+        assert!(copy.contains("d=gateway.test"), "{said}: the chain of others stays: {copy}");
+        assert_eq!(copy.contains("d=lists.example.org; s=rsa; t="), said == "arc=pass", "{said}: {copy}");
+        if instance == 2 {
+            let seal = world.dkimpy.verify_arc(copy.as_bytes(), &world.records);
+            assert_eq!(seal["cv"], cv, "{seal}\n{copy}");
+            assert!(copy.contains("ARC-Seal: i=2;"), "{copy}");
+        }
+    }
+}
