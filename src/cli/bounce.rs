@@ -12,7 +12,6 @@ use super::report::{Answer, Failure, Report, Table, json_row, one_line, to_json}
 use crate::domain::address::EmailAddress;
 use crate::mail::message::to_crlf;
 use crate::mail::report;
-use crate::service::Actor;
 use crate::service::bounce::{self, BounceRow};
 
 /// Carries it out.
@@ -29,7 +28,7 @@ pub async fn execute(context: &Context<'_>, command: Bounce) -> Result<Report, F
             }
             let rows = bounce::list(services, code.as_ref()).await?;
             let mut text = table(&rows).or("No mail came back");
-            for incident in bounce::incidents(services, &rows) {
+            for incident in bounce::incidents(services, &rows).await? {
                 let since = incident.since.format("%Y-%m-%d %H:%MZ");
                 let _ = writeln!(
                     text,
@@ -43,7 +42,7 @@ pub async fn execute(context: &Context<'_>, command: Bounce) -> Result<Report, F
         Bounce::Reset { address, change } => {
             let address: EmailAddress =
                 address.parse().map_err(|error| Failure::new(error, "give one address, such as ana@example.org"))?;
-            let rows = bounce::reset(services, &Actor::command_line(), &address, change.dry_run).await?;
+            let rows = bounce::reset(services, &context.actor, &address, change.dry_run).await?;
             let mut text = String::new();
             for row in &rows {
                 let done = if change.dry_run { "would be" } else { "is" };

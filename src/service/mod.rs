@@ -39,7 +39,7 @@ pub mod token;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -162,7 +162,6 @@ pub struct Services {
     /// Messages that end the process.
     pub quarantine: quarantine::Quarantine,
     groups: RwLock<Arc<GroupTable>>,
-    providers: Mutex<bounce::Providers>,
 }
 
 /// Members read from the store at a time.
@@ -196,7 +195,6 @@ impl Services {
             archive: archive::Archive::default(),
             quarantine: quarantine::Quarantine::default(),
             groups: RwLock::default(),
-            providers: Mutex::default(),
         };
         services.reload_groups().await?;
         Ok(services)
@@ -220,11 +218,6 @@ impl Services {
     /// The groups as they are now; cheap.
     pub fn groups(&self) -> Arc<GroupTable> {
         Arc::clone(&self.groups.read().expect("nothing panics while it holds the lock"))
-    }
-
-    /// What is seen of providers whose members fail together; in this process only, since an incident shows itself anew.
-    pub fn providers(&self) -> MutexGuard<'_, bounce::Providers> {
-        self.providers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the groups again after a change.

@@ -1,12 +1,12 @@
 //! An incident of a provider: many of its members fail with one text, which says nothing of any of them.
 //!
-//! Pure: the caller passes member, text and instant. While an incident goes on nobody of that provider is scored, and the points of
-//! those who made it known are taken back. It ends by itself [`WINDOW_HOURS`] after the last such failure; one that lasts
-//! longer than [`LONGEST_DAYS`] is no incident any more but dead addresses, and scoring goes on.
-
-use std::collections::HashMap;
+//! Pure: the caller keeps a [`Sighting`] for each text of a provider and passes member and instant. While an incident goes on
+//! nobody of that provider is scored, and the points of those who made it known are taken back. It ends by itself
+//! [`WINDOW_HOURS`] after the last such failure; one that lasts longer than [`LONGEST_DAYS`] is no incident any more but dead
+//! addresses, and scoring goes on.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::BounceClass;
 
@@ -16,17 +16,22 @@ pub const MANY: usize = 10;
 pub const WINDOW_HOURS: i64 = 24;
 /// An outage does not last longer.
 pub const LONGEST_DAYS: i64 = 7;
-/// Most texts that are remembered; the oldest is forgotten first.
-const TEXTS: usize = 5_000;
+/// A sighting whose members are the same is not written again within so many minutes, so that a flood writes little.
+const SAME_MINUTES: i64 = 30;
 /// Words of a text that are compared.
 const WORDS: usize = 12;
 
 /// One text of one provider.
-#[derive(Debug, Clone)]
-struct Sighting<M> {
-    first: DateTime<Utc>,
-    last: DateTime<Utc>,
-    members: Vec<M>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting<M> {
+    /// Provider, class and text, as [`key`] makes them.
+    pub key: String,
+    /// When it was seen first, without a gap since.
+    pub first: DateTime<Utc>,
+    /// When it was seen last.
+    pub last: DateTime<Utc>,
+    /// Who failed with it, at most [`MANY`].
+    pub members: Vec<M>,
 }
 
 /// What a failure is.
@@ -40,18 +45,6 @@ pub enum Sight<M> {
     GoesOn,
 }
 
-/// What is seen of all providers.
-#[derive(Debug, Clone)]
-pub struct Providers<M> {
-    texts: HashMap<String, Sighting<M>>,
-}
-
-impl<M> Default for Providers<M> {
-    fn default() -> Self {
-        Self { texts: HashMap::new() }
-    }
-}
-
 /// Provider and text of a failure, without what differs from one recipient to the next: addresses, numbers, identifiers.
 pub fn key(provider: &str, class: BounceClass, diagnostic: &str) -> String {
     let plain =
@@ -60,50 +53,58 @@ pub fn key(provider: &str, class: BounceClass, diagnostic: &str) -> String {
     format!("{}|{}|{}", provider.to_ascii_lowercase(), class.as_str(), words.join(" "))
 }
 
-impl<M: Clone + PartialEq> Providers<M> {
-    /// Notes that `member` failed with the text of `key`.
-    pub fn note(&mut self, key: &str, member: &M, now: DateTime<Utc>) -> Sight<M> {
-        if self.texts.len() >= TEXTS && !self.texts.contains_key(key) {
-            self.forget_older_half();
-        }
-        let fresh = || Sighting { first: now, last: now, members: Vec::new() };
-        let sighting = self.texts.entry(key.to_owned()).or_insert_with(fresh);
-        if now - sighting.last > TimeDelta::hours(WINDOW_HOURS) {
-            *sighting = fresh();
-        }
-        sighting.last = now;
-        let was = sighting.members.len();
-        if was < MANY && !sighting.members.contains(member) {
-            sighting.members.push(member.clone());
-        }
-        match (was, sighting.members.len()) {
-            (_, len) if len < MANY => Sight::Own,
-            (was, _) if was < MANY => Sight::Began(sighting.members[..MANY - 1].to_vec()),
-            _ if now - sighting.first > TimeDelta::days(LONGEST_DAYS) => Sight::Own,
-            _ => Sight::GoesOn,
-        }
+/// Notes that `member` failed with the text of `key`, of which `before` is known: what it means, and what is known now.
+/// `None`: as before, as far as it matters.
+pub fn seen<M: Clone + PartialEq>(
+    before: Option<&Sighting<M>>,
+    key: &str,
+    member: &M,
+    now: DateTime<Utc>,
+) -> (Sight<M>, Option<Sighting<M>>) {
+    let fresh = || Sighting { key: key.to_owned(), first: now, last: now, members: Vec::new() };
+    let mut sighting = before.filter(|before| !before.is_past(now)).cloned().unwrap_or_else(fresh);
+    let was = sighting.members.len();
+    if was < MANY && !sighting.members.contains(member) {
+        sighting.members.push(member.clone());
+    }
+    let same = before.is_some_and(|before| before.first == sighting.first) && sighting.members.len() == was;
+    let is_recent = now - sighting.last < TimeDelta::minutes(SAME_MINUTES);
+    sighting.last = sighting.last.max(now);
+    let sight = match (was, sighting.members.len()) {
+        (_, len) if len < MANY => Sight::Own,
+        (was, _) if was < MANY => Sight::Began(sighting.members[..MANY - 1].to_vec()),
+        _ if now - sighting.first > TimeDelta::days(LONGEST_DAYS) => Sight::Own,
+        _ => Sight::GoesOn,
+    };
+    (sight, (!(same && is_recent)).then_some(sighting))
+}
+
+impl<M> Sighting<M> {
+    /// Was nothing seen of it for so long that it says nothing any more?
+    pub fn is_past(&self, now: DateTime<Utc>) -> bool {
+        now - self.last > TimeDelta::hours(WINDOW_HOURS)
     }
 
-    /// Is there an incident of `provider` at `now`? Since when, and with which text.
-    pub fn of(&self, provider: &str, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &str)> {
-        let prefix = format!("{}|", provider.to_ascii_lowercase());
-        let goes_on = |sighting: &Sighting<M>| {
-            sighting.members.len() >= MANY
-                && now - sighting.last <= TimeDelta::hours(WINDOW_HOURS)
-                && now - sighting.first <= TimeDelta::days(LONGEST_DAYS)
-        };
-        let found = self.texts.iter().filter(|(key, sighting)| key.starts_with(&prefix) && goes_on(sighting));
-        found.min_by_key(|(_, sighting)| sighting.first).map(|(key, sighting)| (sighting.first, key.rsplit('|').next().unwrap_or_default()))
+    /// Does it make an incident at `now`?
+    pub fn is_incident(&self, now: DateTime<Utc>) -> bool {
+        self.members.len() >= MANY && !self.is_past(now) && now - self.first <= TimeDelta::days(LONGEST_DAYS)
     }
 
-    /// Half at a time, so that a flood of different texts costs little.
-    fn forget_older_half(&mut self) {
-        let mut times: Vec<_> = self.texts.values().map(|sighting| sighting.last).collect();
-        times.sort_unstable();
-        let middle = times[times.len() / 2];
-        self.texts.retain(|_, sighting| sighting.last > middle);
-        self.texts.shrink_to(TEXTS);
+    /// Whose it is, lower case.
+    pub fn provider(&self) -> &str {
+        self.key.split('|').next().unwrap_or_default()
     }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.key.rsplit('|').next().unwrap_or_default()
+    }
+}
+
+/// The longest incident of `provider` at `now` among all sightings.
+pub fn of<'s, M>(sightings: &'s [Sighting<M>], provider: &str, now: DateTime<Utc>) -> Option<&'s Sighting<M>> {
+    let of_provider = |sighting: &&Sighting<M>| sighting.provider().eq_ignore_ascii_case(provider) && sighting.is_incident(now);
+    sightings.iter().filter(of_provider).min_by_key(|sighting| sighting.first)
 }
 
 #[cfg(test)]
@@ -114,53 +115,71 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + hours * 3_600, 0).unwrap()
     }
 
+    /// A memory as the service has it.
+    #[derive(Default)]
+    struct Memory(Vec<Sighting<u32>>, usize);
+
+    impl Memory {
+        fn note(&mut self, key: &str, member: u32, now: DateTime<Utc>) -> Sight<u32> {
+            let place = self.0.iter().position(|sighting| sighting.key == key);
+            let (sight, after) = seen(place.map(|place| &self.0[place]), key, &member, now);
+            if let Some(after) = after {
+                self.1 += 1;
+                match place {
+                    Some(place) => self.0[place] = after,
+                    None => self.0.push(after),
+                }
+            }
+            sight
+        }
+    }
+
     #[test]
     fn ten_members_with_one_text_are_an_incident_and_nine_are_not() {
-        let mut providers = Providers::default();
+        let mut memory = Memory::default();
         let key = |number: u32| {
-            key(
-                "provider.example",
-                BounceClass::AddressDead,
-                &format!("550 5.1.1 <m{number}@provider.example>: mailbox unavailable id=q{number}"),
-            )
+            let words = format!("550 5.1.1 <m{number}@provider.example>: mailbox unavailable id=q{number}");
+            key("provider.example", BounceClass::AddressDead, &words)
         };
         for member in 0..9_u32 {
-            assert_eq!(providers.note(&key(member), &member, at(0)), Sight::Own);
-            assert_eq!(providers.note(&key(member), &member, at(1)), Sight::Own, "the same person again is one person");
+            assert_eq!(memory.note(&key(member), member, at(0)), Sight::Own);
+            assert_eq!(memory.note(&key(member), member, at(1)), Sight::Own, "the same person again is one person");
         }
-        assert_eq!(providers.of("provider.example", at(1)), None);
-        assert_eq!(providers.note(&key(9), &9, at(2)), Sight::Began((0..9).collect()));
-        assert_eq!(providers.note(&key(0), &0, at(3)), Sight::GoesOn);
-        assert_eq!(providers.of("Provider.example", at(3)).map(|(since, _)| since), Some(at(0)));
-        assert_eq!(providers.of("other.example", at(3)), None);
+        assert_eq!(of(&memory.0, "provider.example", at(1)), None);
+        assert_eq!(memory.note(&key(9), 9, at(2)), Sight::Began((0..9).collect()));
+        assert_eq!(memory.note(&key(0), 0, at(3)), Sight::GoesOn);
+        let incident = of(&memory.0, "Provider.example", at(3)).unwrap();
+        assert_eq!((incident.first, incident.text()), (at(0), "mailbox unavailable"));
+        assert_eq!(of(&memory.0, "other.example", at(3)), None);
         let other = super::key("provider.example", BounceClass::AddressDead, "550 5.1.1 account closed by its owner");
-        assert_eq!(providers.note(&other, &3, at(3)), Sight::Own, "another text is another matter");
+        assert_eq!(memory.note(&other, 3, at(3)), Sight::Own, "another text is another matter");
     }
 
     #[test]
     fn an_incident_ends_by_itself_and_cannot_last_for_ever() {
-        let mut providers = Providers::default();
-        for member in 0..10_u32 {
-            providers.note("p|x|t", &member, at(0));
+        let mut memory = Memory::default();
+        for member in 0..10 {
+            memory.note("p|x|t", member, at(0));
         }
-        assert_eq!(providers.note("p|x|t", &1, at(20)), Sight::GoesOn);
-        assert_eq!(providers.note("p|x|t", &1, at(60)), Sight::Own, "a day without a sign");
-        let mut providers = Providers::default();
-        for member in 0..10_u32 {
-            providers.note("p|x|t", &member, at(0));
+        assert_eq!(memory.note("p|x|t", 1, at(20)), Sight::GoesOn);
+        assert_eq!(memory.note("p|x|t", 1, at(60)), Sight::Own, "a day without a sign");
+        let mut memory = Memory::default();
+        for member in 0..10 {
+            memory.note("p|x|t", member, at(0));
         }
         for hour in (0..24 * LONGEST_DAYS).step_by(12) {
-            assert_eq!(providers.note("p|x|t", &1, at(hour)), Sight::GoesOn, "{hour}");
+            assert_eq!(memory.note("p|x|t", 1, at(hour)), Sight::GoesOn, "{hour}");
         }
-        assert_eq!(providers.note("p|x|t", &1, at(24 * LONGEST_DAYS + 1)), Sight::Own, "those are dead addresses");
+        assert_eq!(memory.note("p|x|t", 1, at(24 * LONGEST_DAYS + 1)), Sight::Own, "those are dead addresses");
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut providers = Providers::default();
-        for number in 0..TEXTS * 3 {
-            providers.note(&format!("p{number}|x|t"), &0_u32, at(i64::try_from(number).unwrap()));
+    fn a_flood_of_one_text_changes_what_is_kept_a_few_times_only() {
+        let mut memory = Memory::default();
+        for number in 0..10_000_u32 {
+            memory.note("p|x|t", number, at(0) + TimeDelta::seconds(i64::from(number)));
         }
-        assert!(providers.texts.len() <= TEXTS);
+        assert!(memory.1 <= MANY + 6, "{} writes in three hours", memory.1);
+        assert!(memory.0[0].is_incident(at(3)) && memory.0[0].members.len() == MANY);
     }
 }

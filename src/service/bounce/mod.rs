@@ -7,6 +7,7 @@
 //! subscription at once. Rules are in `domain::bounce`.
 
 mod record;
+mod sight;
 mod view;
 
 use serde_json::json;
@@ -27,9 +28,6 @@ use crate::mail::token::Verp;
 use crate::store::{BatchKey, LedgerKey};
 
 pub use view::{BounceRow, Incident, ResetRow, forget, forget_member, incidents, list, reset, reset_in};
-
-/// What is remembered of providers while the process runs: who failed with which text.
-pub type Providers = incident::Providers<(String, AccountId)>;
 
 /// Template of the mail that shows whether an address is alive.
 const PROBE: &str = "probe";
@@ -104,8 +102,7 @@ pub async fn failed(services: &Services, failed: Failed<'_>) -> Result<(), Failu
     let member = (group.code.to_string(), account.id);
     let provider = failed.recipient.address.rsplit_once('@').map_or("", |(_, domain)| domain);
     let text = incident::key(provider, failed.class, failed.summary);
-    let sight = services.providers().note(&text, &member, services.now());
-    match sight {
+    match sight::note(services, &text, &member).await? {
         incident::Sight::Own => {}
         incident::Sight::GoesOn => return Ok(()),
         incident::Sight::Began(others) => {

@@ -185,6 +185,34 @@ async fn an_incident_of_a_provider_scores_nobody_and_takes_back_what_was_counted
 }
 
 #[tokio::test]
+async fn a_restart_forgets_no_incident_and_a_quiet_day_does() {
+    let trial = Trial::empty().await;
+    let addresses: Vec<String> = (0..14).map(|number| format!("m{number}@provider.test")).collect();
+    let rows: String = addresses.iter().map(|address| format!("{address},M,ties,member-state,MX\n")).collect();
+    let csv = format!("email,name,kind,category,country\n{rows}");
+    let manner = crate::service::account::Manner::default();
+    crate::service::account::import(&trial.services, &operator(), csv.as_bytes(), "a.csv", manner).await.unwrap();
+    let invite = subscribe::Invite::No;
+    subscribe::add(&trial.services, &operator(), &code("AMR"), &addresses, &Settings::default(), invite, false).await.unwrap();
+    let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let tokens = post(&trial, PostKind::Discussion, "", &names).await;
+    let words = |at: usize| said(BounceClass::AddressDead, &addresses[at], "550 5.1.1 mailbox unavailable");
+    for at in 0..11 {
+        report(&trial.services, tokens[at], &words(at)).await.unwrap();
+    }
+    let old = &trial.services;
+    let again = || Services::new(old.store.clone(), old.config.clone(), old.texts.clone(), old.clock.clone());
+    let services = again().await.unwrap();
+    report(&services, tokens[11], &words(11)).await.unwrap();
+    assert!(list(&services, None).await.unwrap().is_empty(), "the incident goes on after the restart");
+    trial.services.clock.advance(TimeDelta::hours(30));
+    forget(&services).await.unwrap();
+    let services = again().await.unwrap();
+    report(&services, tokens[12], &words(12)).await.unwrap();
+    assert_eq!(list(&services, None).await.unwrap().len(), 1, "a day later it is her own");
+}
+
+#[tokio::test]
 async fn a_reset_forgets_the_score_and_a_dry_run_forgets_nothing() {
     let trial = with_members(&["ana@x.test"]).await;
     three_days(&trial, "ana@x.test", &said(BounceClass::AddressDead, "ana@x.test", DEAD)).await;

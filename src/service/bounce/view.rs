@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::record;
+use super::{record, sight};
 use crate::domain::address::EmailAddress;
+use crate::domain::bounce::incident;
 use crate::domain::bounce::score::LIMIT;
 use crate::domain::gate;
 use crate::domain::group::GroupCode;
@@ -76,6 +77,7 @@ pub struct ResetRow {
 /// When the store fails.
 pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<BounceRow>, Failure> {
     let now = services.now();
+    let sightings = sight::all(services).await?;
     let mut rows = Vec::new();
     for (code, id, score) in record::all(services).await? {
         let Ok(code) = code.parse::<GroupCode>() else { continue };
@@ -97,7 +99,7 @@ pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<
             last: score.at,
             probed: score.probed,
             state: subscription.as_ref().map_or("unsubscribed", |subscription| subscription.state.as_str()),
-            frozen: services.providers().of(account.address().domain(), now).is_some(),
+            frozen: incident::of(&sightings, account.address().domain(), now).is_some(),
         });
     }
     rows.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (&a.address, &a.group).cmp(&(&b.address, &b.group))));
@@ -105,16 +107,19 @@ pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<
 }
 
 /// Incidents of the providers of these members.
-pub fn incidents(services: &Services, rows: &[BounceRow]) -> Vec<Incident> {
+///
+/// # Errors
+/// When the store fails.
+pub async fn incidents(services: &Services, rows: &[BounceRow]) -> Result<Vec<Incident>, Failure> {
     let mut providers: Vec<&str> = rows.iter().filter_map(|row| row.address.rsplit_once('@')).map(|(_, domain)| domain).collect();
     providers.sort_unstable();
     providers.dedup();
-    let (known, now) = (services.providers(), services.now());
+    let (known, now) = (sight::all(services).await?, services.now());
     let found = providers.into_iter().filter_map(|provider| {
-        let (since, text) = known.of(provider, now)?;
-        Some(Incident { provider: provider.to_owned(), since, text: text.to_owned() })
+        let incident = incident::of(&known, provider, now)?;
+        Some(Incident { provider: provider.to_owned(), since: incident.first, text: incident.text().to_owned() })
     });
-    found.collect()
+    Ok(found.collect())
 }
 
 /// Forgets the scores of an address in all groups and brings back what rests because of them.
@@ -191,6 +196,7 @@ pub async fn forget_member(services: &Services, group: &str, account: AccountId)
 /// When the store fails.
 pub async fn forget(services: &Services) -> Result<usize, Failure> {
     let now = services.now();
+    sight::forget_past(services).await?;
     let mut forgotten = 0;
     for (group, account, score) in record::all(services).await? {
         let gone = services.store.account(account).await?.is_none();
