@@ -4,17 +4,20 @@
 //! between the two ways loses nothing and repeats nothing, whenever it happens, and a post that a moderator let through
 //! days later is in the next issue. The planner notes each post that waits ([`wait`]) before its plan counts.
 //! An issue is written down with its posts before anything of it is kept, and every mail of it has a repetition key, so a
-//! crash or a second node finishes the same issue instead of beginning another.
+//! crash or a second node finishes the same issue instead of beginning another. Who has hers already is read from the mails that are
+//! kept, so that nobody gets two, or none, because she chose another form or language in between.
 
 mod gather;
 mod render;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Services};
 use crate::domain::group::{Group, GroupCode};
-use crate::domain::id::PostId;
-use crate::domain::post::{Post, PostState};
+use crate::domain::id::{AccountId, PostId};
+use crate::domain::post::{Audience, Post, PostState};
 use crate::store::StoreError;
 use crate::store::record::{decode, encode};
 
@@ -108,7 +111,8 @@ async fn issue_of(services: &Services, code: &GroupCode, when: When) -> Result<u
     let mut issues = 0;
     loop {
         let (version, mut issue) = latest(services, code).await?;
-        if issue.open.is_empty() {
+        let goes_on = !issue.open.is_empty();
+        if !goes_on {
             let posts = next_issue(services, code, when).await?;
             if posts.is_empty() {
                 return Ok(issues);
@@ -121,7 +125,8 @@ async fn issue_of(services: &Services, code: &GroupCode, when: When) -> Result<u
         }
         let posts = posts(services, &issue.open).await?;
         if let Ok(group) = services.group(code) {
-            send(services, &group, issue.number, &posts).await?;
+            let had = if goes_on { already(services, code, &issue).await? } else { HashSet::new() };
+            send(services, &group, issue.number, &posts, &had).await?;
         }
         for post in &issue.open {
             services.store.remove_entry(WAITING, &format!("{code}:{post}")).await?;
@@ -194,14 +199,39 @@ async fn posts(services: &Services, ids: &[PostId]) -> Result<Vec<Post>, Failure
     Ok(posts)
 }
 
+/// Who is in a mail of this issue that is kept, with a copy or with the reason why not.
+async fn already(services: &Services, code: &GroupCode, issue: &Issue) -> Result<HashSet<AccountId>, Failure> {
+    let origin = render::origin(code, issue.number);
+    // Every mail of an issue is younger than the posts in it.
+    let newest = issue.open.iter().max().copied();
+    let mut had = HashSet::new();
+    let mut before = None;
+    loop {
+        let page = services.store.posts_of_group(code, before, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(had) };
+        before = Some(last.id);
+        let is_behind = newest.is_some_and(|newest| last.id < newest);
+        for post in page.iter().filter(|post| post.origin == origin) {
+            if let Audience::Listed(readers) = &post.audience {
+                had.extend(readers.iter().filter_map(|reader| reader.account));
+            }
+        }
+        if is_behind {
+            return Ok(had);
+        }
+    }
+}
+
 /// Keeps the mails of an issue: one post for each set of messages, language and form, each with its readers.
-async fn send(services: &Services, group: &Group, number: u32, posts: &[Post]) -> Result<(), Failure> {
-    let readers = gather::readers(services, &group.code, posts).await?;
+async fn send(services: &Services, group: &Group, number: u32, posts: &[Post], had: &HashSet<AccountId>) -> Result<(), Failure> {
+    let mut readers = gather::readers(services, &group.code, posts).await?;
+    readers.accounts.retain(|(account, _)| !had.contains(account));
     let mut rendering = render::Rendering::new(services, group, number, posts);
     for some in readers.accounts.chunks(PAGE) {
         for (bucket, list) in gather::buckets(services, group, some).await? {
             let wanted: Vec<usize> = readers.set(bucket.set).to_vec();
-            let first = some.first().map(|(account, _)| account.to_string()).unwrap_or_default();
+            // A mail is known again by its first reader: she is in no other one.
+            let first = list.iter().find_map(|reader| reader.account).map(|account| account.to_string()).unwrap_or_default();
             let key = format!("digest {} {number} {} {} {} {first}", group.code, bucket.set, bucket.language, bucket.plain);
             let post = rendering.post(&bucket, &wanted, list).await?;
             services.store.keep_post(post, vec![key]).await?;
@@ -209,3 +239,6 @@ async fn send(services: &Services, group: &Group, number: u32, posts: &[Post]) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::gather::Bucket;
-use crate::domain::group::Group;
+use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::PostId;
 use crate::domain::ledger::PlannedRecipient;
 use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
@@ -15,6 +15,11 @@ use crate::mail::write::{Automatic, Letter, Mailbox};
 use crate::service::robot::{group_context, group_name};
 use crate::service::{Failure, Services};
 use crate::store::BodySource;
+
+/// What the mails of an issue have as their origin.
+pub(super) fn origin(group: &GroupCode, number: u32) -> String {
+    format!("digest:{group}:{number}")
+}
 
 /// Writes the mails of one issue.
 pub(super) struct Rendering<'a> {
@@ -53,7 +58,7 @@ impl<'a> Rendering<'a> {
             audience: Audience::Listed(readers),
             state: PostState::Accepted,
             arrival: Arrival::default(),
-            origin: format!("digest:{}:{}", self.group.code, self.number),
+            origin: origin(&self.group.code, self.number),
         })
     }
 
