@@ -66,11 +66,13 @@ pub async fn execute(context: &Context<'_>, command: Archive) -> Result<Report, 
         Archive::Seal { code } => {
             let code = group_code(&code)?;
             let months = archive::seal(services, &code).await?;
+            services.audit(actor, "archive seal", Some(&code), format!("{} months", months.len())).await?;
             let text = if months.is_empty() { "Nothing to seal".to_owned() } else { format!("sealed {}", months.join(", ")) };
             Ok(Report::new(format!("{text}\n"), serde_json::json!({ "group": code.to_string(), "sealed": months })))
         }
         Archive::Rebuild => {
             let fed = archive::rebuild(services).await?;
+            services.audit(actor, "archive rebuild", None, format!("search index, {} posts", fed.posts)).await?;
             Ok(Report::new(format!("{} posts are in the search index\n", fed.posts), to_json(&fed)?))
         }
     }

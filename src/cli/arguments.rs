@@ -533,6 +533,22 @@ pub enum Hold {
         #[command(flatten)]
         change: Change,
     },
+    /// Senders whom the moderators of a group always let through.
+    Allowed {
+        /// Acronym, such as SG12RG-AMR.
+        code: String,
+    },
+    /// Let these senders through no longer: their posts are judged like everybody's.
+    Disallow {
+        /// Acronym, such as SG12RG-AMR.
+        code: String,
+        /// Addresses from `hold allowed`.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 /// What came back.

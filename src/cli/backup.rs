@@ -32,6 +32,8 @@ pub async fn write(context: &Context<'_>, file: &Path, base: Option<&Path>, dry_
         let remedy = "the file is written by the daemon when it runs: name a folder that its user may write";
         Failure::new(error, remedy)
     })?;
+    // Behind the copy, which is of the instant before.
+    services.audit(&context.actor, "backup", None, format!("{} as {}", report.id, file.display())).await?;
     shown("Wrote", &report)
 }
 

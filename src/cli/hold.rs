@@ -4,8 +4,10 @@ use serde_json::json;
 
 use super::arguments::Hold;
 use super::execute::Context;
+use super::group::group_code;
 use super::queue::post_id;
 use super::report::{Failure, Report, Table, one_line, to_json};
+use crate::domain::address::EmailAddress;
 use crate::service::moderate::{self, HeldPost};
 
 /// Carries it out.
@@ -48,7 +50,43 @@ pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Fai
             let post = moderate::discard(services, &actor, post_id(&id)?, change.dry_run).await?;
             done(&post, "discarded", change.dry_run)
         }
+        Hold::Allowed { code } => {
+            let code = group_code(&code)?;
+            services.group(&code)?;
+            let senders = moderate::allowed(services, &code).await?;
+            let mut table = Table::new(["address", "by"]);
+            for sender in &senders {
+                table.row([sender.address.clone(), sender.by.clone()]);
+            }
+            Ok(Report::new(table.or(&format!("Nobody is always let through to {code}")), to_json(&senders)?))
+        }
+        Hold::Disallow { code, addresses, change } => disallow(context, &code, &addresses, change.dry_run).await,
     }
+}
+
+async fn disallow(context: &Context<'_>, code: &str, addresses: &[String], dry_run: bool) -> Result<Report, Failure> {
+    let (services, actor) = (context.services, &context.actor);
+    let code = group_code(code)?;
+    services.group(&code)?;
+    let mut text = String::new();
+    let (mut rows, mut problems) = (Vec::new(), Vec::new());
+    for address in addresses {
+        let known = match address.parse::<EmailAddress>() {
+            Ok(sender) => moderate::disallow(services, actor, &code, &sender, dry_run).await?,
+            Err(error) => {
+                problems.push(format!("{address}: {error}; write it as local@domain"));
+                continue;
+            }
+        };
+        rows.push(json!({ "address": address, "done": known, "dry_run": dry_run }));
+        if known {
+            let tense = if dry_run { "would be" } else { "is" };
+            text.push_str(&format!("{} {tense} judged like everybody in {code}\n", one_line(address)));
+        } else {
+            problems.push(format!("{address} is not always let through to {code}; `enlace hold allowed {code}` shows who is"));
+        }
+    }
+    Ok(Report::new(text, json!(rows)).with_problems(problems))
 }
 
 fn done(post: &HeldPost, verb: &str, dry_run: bool) -> Result<Report, Failure> {

@@ -85,6 +85,9 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
             let account = services.store.account_by_address(&parsed).await.map_err(service::Failure::from)?;
             let account = account.ok_or_else(|| Failure::new(format!("{parsed} has no account"), "`enlace account list` shows all"))?;
             let link = meeting::feed_link(services, &account, renew).await?;
+            if renew {
+                services.audit(&context.actor, "calendar renew", None, account.address().to_string()).await?;
+            }
             Ok(Report::new(format!("{link}\n"), json!({ "address": account.address(), "link": link })))
         }
         Meeting::Ics { id } => {

@@ -101,7 +101,10 @@ impl Incoming {
             Purpose::LiaisonCorrect => self.correct_statement(LiaisonId(id)).await?,
             Purpose::LiaisonStop => self.stop_statement(LiaisonId(id), &self.reason().await?).await?,
             Purpose::Stop => match post::stop(services, post).await {
-                Ok(stopped) => format!("stopped {}", stopped.id),
+                Ok(stopped) => {
+                    services.audit(&actor, "announcement stop", Some(&group.code), stopped.id.to_string()).await?;
+                    format!("stopped {}", stopped.id)
+                }
                 Err(Failure::Invalid(text) | Failure::NotFound(text)) => {
                     return Err(Reason::new(Rule::RejectedByModerator, [text]).into());
                 }

@@ -188,21 +188,36 @@ pub async fn allow(services: &Services, actor: &Actor, id: PostId, dry_run: bool
 ///
 /// # Errors
 /// When the store fails.
-pub async fn disallow(services: &Services, actor: &Actor, group: &GroupCode, sender: &EmailAddress) -> Result<bool, Failure> {
+pub async fn disallow(
+    services: &Services,
+    actor: &Actor,
+    group: &GroupCode,
+    sender: &EmailAddress,
+    dry_run: bool,
+) -> Result<bool, Failure> {
     let key = allowed_key(group, sender);
     let known = services.store.entry(ALLOWED, &key).await?.is_some();
-    if known {
+    if known && !dry_run {
         services.store.remove_entry(ALLOWED, &key).await?;
         services.audit(actor, "sender disallow", Some(group), sender.to_string()).await?;
     }
     Ok(known)
 }
 
+/// A sender who is always let through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AllowedSender {
+    /// The address, as addresses are compared.
+    pub address: String,
+    /// Which moderator said so.
+    pub by: String,
+}
+
 /// Senders that the moderators of a group always let through.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn allowed(services: &Services, group: &GroupCode) -> Result<Vec<String>, Failure> {
+pub async fn allowed(services: &Services, group: &GroupCode) -> Result<Vec<AllowedSender>, Failure> {
     let prefix = format!("{group}|");
     let mut senders = Vec::new();
     let mut after = Some(prefix.clone());
@@ -210,9 +225,13 @@ pub async fn allowed(services: &Services, group: &GroupCode) -> Result<Vec<Strin
         let page = services.store.entries(ALLOWED, after.as_deref(), 500).await?;
         let Some((last, ..)) = page.last() else { return Ok(senders) };
         after = Some(last.clone());
-        let of_group = page.len();
-        senders.extend(page.iter().map_while(|(key, ..)| key.strip_prefix(&prefix)).map(str::to_owned));
-        if senders.len() < of_group || !page.last().is_some_and(|(key, ..)| key.starts_with(&prefix)) {
+        let of_page = page.len();
+        let before = senders.len();
+        senders.extend(page.into_iter().map_while(|(key, _, by)| {
+            let address = key.strip_prefix(&prefix)?.to_owned();
+            Some(AllowedSender { address, by: String::from_utf8_lossy(&by).into_owned() })
+        }));
+        if senders.len() - before < of_page {
             return Ok(senders);
         }
     }

@@ -108,7 +108,7 @@ pub async fn set_paused(services: &Services, actor: &Actor, paused: bool, dry_ru
         return Ok(());
     }
     services.store.put_setting(PAUSED, vec![u8::from(paused)]).await?;
-    services.audit(actor, if paused { "queue pause" } else { "queue resume" }, None, String::new()).await?;
+    services.audit(actor, if paused { "queue pause" } else { "queue resume" }, None, "all outgoing mail").await?;
     Ok(())
 }
 

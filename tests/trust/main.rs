@@ -12,3 +12,4 @@ mod signing;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;
+mod trail;

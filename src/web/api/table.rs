@@ -168,6 +168,23 @@ pub const OPERATIONS: &[Operation] = &[
     act("POST", "/holds/{id}/release", "releaseHeld", Area::Holds, &["hold", "release"], &[], "Distribute a held post."),
     act("POST", "/holds/{id}/reject", "rejectHeld", Area::Holds, &["hold", "reject"], ID_REASON, "Send a held post back with a reason."),
     act("POST", "/holds/{id}/discard", "discardHeld", Area::Holds, &["hold", "discard"], &[], "Drop a held post without a word."),
+    list(
+        "/groups/{code}/allowed",
+        "listAllowedSenders",
+        Area::Holds,
+        &["hold", "allowed"],
+        "address",
+        "Senders whom the moderators always let through.",
+    ),
+    act(
+        "DELETE",
+        "/groups/{code}/allowed/{address}",
+        "disallowSender",
+        Area::Holds,
+        &["hold", "disallow"],
+        &[],
+        "Let a sender through no longer.",
+    ),
     with(list("/liaisons", "listLiaisons", Area::Liaisons, &["liaison", "list"], "id", "The register of liaison statements."), FILTER),
     act(
         "POST",
