@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 /// One input may take so long, in a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-fn fuzz<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, read: impl Fn(T)) {
+pub fn fuzz<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, read: impl Fn(T)) {
     let seconds = std::env::var("ENLACE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let until = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < until {
@@ -35,13 +35,35 @@ fn fuzz<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, read: impl Fn(T)
 }
 
 /// Pieces of a language, put together at random, with octets of no language between them.
-fn soup(words: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<u8>> {
+pub fn soup(words: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         6 => proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
         1 => proptest::collection::vec(any::<u8>(), 0..8),
         1 => "[ -~]{0,20}".prop_map(String::into_bytes),
     ];
     proptest::collection::vec(word, 0..most).prop_map(|words| words.concat())
+}
+
+/// A whole specimen with a few octets changed, taken out, doubled or put in: rubbish that gets far.
+pub fn damaged(specimens: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..6),
+        proptest::sample::select(&[":", ";", "\"", "\r\n", "\n", "=", "[", "]", "<", ">", "\\", "\u{0}"][..])
+            .prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    let change = (any::<proptest::sample::Index>(), 0..40_usize, piece, any::<bool>());
+    (proptest::sample::select(specimens), proptest::collection::vec(change, 0..6)).prop_map(|(specimen, changes)| {
+        let mut octets = specimen.to_vec();
+        for (at, length, piece, doubles) in changes {
+            let at = at.index(octets.len() + 1);
+            let end = octets.len().min(at + length);
+            let taken: Vec<u8> = octets.splice(at..end, piece).collect();
+            if doubles {
+                octets.splice(at..at, [taken.clone(), taken].concat());
+            }
+        }
+        octets
+    })
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod meeting;
 mod opendkim;
 mod proof;
 mod quarantine;
+mod readers;
 mod signer;
 mod signing;
 mod submission;

@@ -281,3 +281,43 @@ async fn mails_of_sympa_and_mlmmj_come_with_their_old_addresses() {
     let link = archive::old_link(&trial.services, "/sympa/arc/rg/2020-03/msg00001.html").await.unwrap();
     assert_eq!(link, Some(format!("/groups/AMR/archive/{id}")));
 }
+
+mod rubbish {
+    use proptest::prelude::*;
+
+    use super::super::{mailman2, mailman3, mlmmj, sympa};
+
+    /// A whole specimen with a piece taken out and another put in.
+    fn damaged(specimen: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+        let change = (any::<proptest::sample::Index>(), 0..20_usize, proptest::collection::vec(any::<u8>(), 0..8));
+        proptest::collection::vec(change, 0..4).prop_map(move |changes| {
+            let mut octets = specimen.clone();
+            for (at, length, piece) in changes {
+                let at = at.index(octets.len() + 1);
+                let end = octets.len().min(at + length);
+                octets.splice(at..end, piece);
+            }
+            octets
+        })
+    }
+
+    const MAILMAN3: &str =
+        r#"{"list": {"fqdn_listname": "a@x.test", "settings": {}}, "members": [{"email": "mia@x.test", "role": "member"}]}"#;
+
+    proptest! {
+        #[test]
+        fn an_old_list_that_is_damaged_is_read_or_refused(
+            pickle in damaged(super::mailman2(20)),
+            json in damaged(MAILMAN3.as_bytes().to_vec()),
+            files in proptest::collection::btree_map(
+                proptest::sample::select(vec!["config", "members.dump", "subscribers.d/m", "control/owner", "control/access", "control/listaddress", "moderation/1"]),
+                prop_oneof!["[ -~\n]{0,80}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..80)],
+                0..5,
+            ),
+        ) {
+            let _ = (mailman2::read(&pickle), mailman2::waiting(&pickle), mailman3::read(&json));
+            let files = files.into_iter().map(|(name, octets)| (name.to_owned(), octets)).collect();
+            let _ = (mlmmj::read(&files), sympa::read(&files, "2026-11-24T10:00:00Z".parse().unwrap()));
+        }
+    }
+}

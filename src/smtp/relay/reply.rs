@@ -229,6 +229,20 @@ mod tests {
         assert!(reader.look(&mut stream).await.is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_relay_says_is_read_in_lines_without_controls(
+            words in proptest::collection::vec(proptest::prop_oneof!["[2-5][0-9]{2}[- ]", "[ -~]{0,30}", "\r\n", "\\PC{0,5}", ".{0,3}"], 0..40),
+        ) {
+            let octets = words.concat().into_bytes();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let (replies, end) = runtime.block_on(read_all(&octets));
+            proptest::prop_assert!(replies.iter().all(|reply| !reply.line.contains(char::is_control) && reply.line.len() <= REPLY_OCTETS));
+            let told = end.to_string();
+            proptest::prop_assert!(!told.contains(char::is_control), "{}", told);
+        }
+    }
+
     #[test]
     fn a_long_answer_is_cut_at_a_character() {
         let line = one_line(&"é\r\n".repeat(1000));
