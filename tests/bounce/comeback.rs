@@ -8,7 +8,7 @@ use super::support::client::{lmtp, proved, smtp};
 use super::support::daemon::{Daemon, Setup, wait_for};
 use super::support::sink::Sink;
 
-fn dsn(to: &str, named: &str, status: &str, words: &str) -> Vec<u8> {
+pub fn dsn(to: &str, named: &str, status: &str, words: &str) -> Vec<u8> {
     format!(
         "From: MAILER-DAEMON@mx.provider.example\r\nTo: <{to}>\r\nSubject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nsorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.provider.example\r\n\r\nFinal-Recipient: rfc822; {named}\r\nAction: failed\r\nStatus: {status}\r\nDiagnostic-Code: smtp; {words}\r\n--b--\r\n"
     )

@@ -9,3 +9,4 @@ mod corpus;
 mod floods;
 mod forms;
 mod moderation;
+mod reports;
