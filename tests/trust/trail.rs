@@ -124,6 +124,17 @@ city = "Geneva"
 country = "CH"
 remote_url = "https://meet.example.org/two"
 status = "announced"
+[[meeting]]
+id = "past-2026"
+groups = ["SG12"]
+title = { en = "A meeting that was held" }
+start = 2026-10-06T09:30:00
+end = 2026-10-07T17:30:00
+timezone = "Europe/Zurich"
+city = "Geneva"
+country = "CH"
+remote_url = "https://meet.example.org/past"
+status = "announced"
 "#;
 
 #[test]
@@ -236,7 +247,7 @@ fn meetings(story: &mut Story) {
     story.act(&["meeting", "withdraw", "one-2027", "--group", "SG12RG-AFR"]);
     story.act(&["meeting", "postpone", "one-2027"]);
     story.act(&["meeting", "cancel", "one-2027"]);
-    story.act(&["meeting", "report", "two-2027", "--reference", "SG12-R1", "--attendance", "40"]);
+    story.act(&["meeting", "report", "past-2026", "--reference", "SG12-R1", "--attendance", "40"]);
     story.act(&["meeting", "feed", "ana@example.org", "--renew"]);
 }
 
