@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 
 #[path = "cli/arguments.rs"]
-#[allow(dead_code, reason = "only the tree of commands is used here, not its values")]
+#[allow(dead_code, unused_imports, reason = "only the tree of commands is used here, not its values")]
 mod arguments;
 
 fn main() -> io::Result<()> {
@@ -22,6 +22,7 @@ fn main() -> io::Result<()> {
 /// One file with a page for `enlace` and one for each of its commands, which `enlace man` prints.
 fn write_man_pages(out: &Path) -> io::Result<()> {
     println!("cargo::rerun-if-changed=src/cli/arguments.rs");
+    println!("cargo::rerun-if-changed=src/cli/arguments");
     let folder = out.join("man");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod search;
 pub mod smtp;
 pub mod store;
+pub mod webhook;
 // Floor 4: one function for one thing a person or a flow does.
 pub mod service;
 // Floor 5: flows. A mail came, a batch is due, a time came.

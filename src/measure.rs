@@ -101,6 +101,8 @@ fn describe() {
     describe_counter!("enlace_answers_total", "Answers after the final dot, one a recipient with LMTP, by protocol and code");
     describe_counter!("enlace_recipients_planned_total", "Recipients considered by plans");
     describe_counter!("enlace_outcomes_total", "What came of attempts with the relay, by state of the recipient afterwards");
+    describe_counter!("enlace_webhook_deliveries_total", "Tries to tell programs of events, by outcome");
+    describe_gauge!("enlace_webhooks_disabled", "Webhooks that failed for too long and rest until somebody enables them");
     describe_gauge!("enlace_relay_sessions", "Sessions with the relay that are open or being opened");
     describe_gauge!("enlace_batches_claimed", "Batches this process works on");
     describe_gauge!("enlace_relay_away", "1 while no session with the relay can be opened");
@@ -165,6 +167,13 @@ pub fn outcome(state: &'static str) {
     }
 }
 
+/// A program was told of an event, or a try to tell it failed.
+pub fn webhook(arrived: bool) {
+    if METERS.get().is_some() {
+        counter!("enlace_webhook_deliveries_total", "outcome" => if arrived { "arrived" } else { "failed" }).increment(1);
+    }
+}
+
 /// So many sessions with the relay are open or being opened.
 pub fn relay_sessions(open: usize) {
     if let Some(meters) = METERS.get() {
@@ -210,6 +219,8 @@ pub struct Present {
     pub paused: bool,
     /// Can the store keep mail?
     pub healthy: bool,
+    /// Webhooks that rest after failing for too long.
+    pub webhooks_disabled: u32,
 }
 
 /// The text for Prometheus; `None` before [`install`].
@@ -221,6 +232,7 @@ pub fn render(present: &Present) -> Option<String> {
     }
     gauge!("enlace_queue_paused").set(f64::from(u8::from(present.paused)));
     gauge!("enlace_store_healthy").set(f64::from(u8::from(present.healthy)));
+    gauge!("enlace_webhooks_disabled").set(f64::from(present.webhooks_disabled));
     Some(meters.handle.render())
 }
 
@@ -238,10 +250,11 @@ mod tests {
         outcome("no such state");
         answered("lmtp", 250);
         committed(3, Duration::from_millis(2));
-        let text = render(&Present { recipients: [1, 2, 3, 4, 5, 6], paused: true, healthy: true }).unwrap();
+        let text = render(&Present { recipients: [1, 2, 3, 4, 5, 6], paused: true, healthy: true, webhooks_disabled: 7 }).unwrap();
         for line in [
             "enlace_queue_recipients{state=\"deferred\"} 3",
             "enlace_queue_paused 1",
+            "enlace_webhooks_disabled 7",
             "enlace_answers_total{protocol=\"lmtp\",code=\"250\"}",
             "enlace_stage_seconds_bucket{stage=\"plan\",le=\"0.0001\"}",
             "enlace_commit_verbs_bucket{le=\"4\"}",

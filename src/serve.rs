@@ -20,7 +20,7 @@ use crate::delivery::{self, Delivery};
 use crate::ingest::Ingest;
 use crate::measure;
 use crate::schedule::jobs::Jobs;
-use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, reviews, tidy};
+use crate::schedule::{archive, digests, directory, liaisons, notices, outlook, reviews, tidy, webhooks};
 use crate::service::{Services, backup, keyring, password, quarantine};
 use crate::smtp::listener::{self, Listener, ListenerConfig};
 use crate::smtp::relay::{DirectoryRelay, Relay, RelayOptions, RelayTls, SmtpRelay, Timeouts};
@@ -162,6 +162,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     }
     tasks.spawn(digests::run(Arc::clone(&services), intake.clone()));
     tasks.spawn(liaisons::run(Arc::clone(&services), intake.clone()));
+    tasks.spawn(webhooks::run(Arc::clone(&services), intake.clone()));
     let mut work = vec![outlook::job(&services), digests::job(&services), archive::job(&services)];
     work.extend(tidy::jobs(&services));
     work.extend(directory::job(&services));

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("search", 3),
     ("smtp", 3),
     ("directory", 3),
+    ("webhook", 3),
     ("service", 4),
     ("ingest", 5),
     ("delivery", 5),
@@ -37,6 +38,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("store", &["mail", "text"], "the store keeps values and knows no message format"),
     ("smtp", &["text"], "the wire speaks no templates"),
     ("directory", &["mail", "text"], "the directory knows people, not mail"),
+    ("webhook", &["mail", "text"], "the wire carries what it is handed"),
     ("search", &["text"], "the index keeps terms and knows no templates"),
 ];
 

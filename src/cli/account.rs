@@ -2,13 +2,27 @@
 
 use std::fmt::Write as _;
 
-use super::arguments::Account;
+use serde_json::json;
+
+use super::arguments::{Account, Part};
 use super::execute::Context;
 use super::group::{followed, shown};
 use super::report::{Failure, Report, Table, json_line, one_line, to_json};
 use crate::domain::address::EmailAddress;
+use crate::domain::id::AccountId;
 use crate::service::account::{self, AccountChange, AccountReport, AccountRow, ImportReport, Manner};
 use crate::service::password;
+
+/// Most accounts of a part of the list.
+const MOST: usize = 1_000;
+
+/// The mark behind which a part of a list begins.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn account_id(text: &str) -> Result<AccountId, Failure> {
+    text.parse().map_err(|error: String| Failure::new(error, "take the mark that the part before ended with"))
+}
 
 /// Carries it out. Wrong rows of an import are listed, the rest is done, and the exit status is 1.
 ///
@@ -22,7 +36,13 @@ pub async fn execute(context: &Context<'_>, command: Account) -> Result<Report, 
             let report = account::import(services, &actor, context.file(&file)?, &shown(&file), manner).await?;
             Ok(Report::new(imported(&report), to_json(&report)?).with_problems(report.problems.iter().map(ToString::to_string).collect()))
         }
-        Account::List => {
+        Account::List { part: Part { limit: Some(limit), after } } => {
+            let after = after.map(|after| account_id(&after)).transpose()?;
+            let (rows, next) = account::page(services, after, limit.clamp(1, MOST)).await?;
+            let json = json!({ "items": to_json(&rows)?, "next": next.map(|next| next.to_string()) });
+            Ok(Report::new(table(&rows).or("Nobody is left"), json))
+        }
+        Account::List { .. } => {
             let rows = account::list(services).await?;
             Ok(Report::new(table(&rows).or("There are no accounts; `enlace account import FILE.csv` adds them"), to_json(&rows)?))
         }

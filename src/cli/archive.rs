@@ -11,6 +11,7 @@ use super::control::Step;
 use super::execute::Context;
 use super::group::{group_code, shown};
 use super::report::{Failure, Report, Table, one_line, to_json};
+use crate::domain::address::{AddressError, EmailAddress};
 use crate::service::archive::{self, ImportReport, Mails, Reader, Verified};
 
 /// Carries it out.
@@ -58,6 +59,12 @@ pub async fn execute(context: &Context<'_>, command: Archive) -> Result<Report, 
             };
             let report = Report::new(String::new(), to_json(&exported)?).with_problems(exported.problems.clone());
             Ok(report.with_file(path))
+        }
+        Archive::Feed { code, address, renew } => {
+            let code = group_code(&code)?;
+            let address: EmailAddress = address.parse().map_err(|error: AddressError| Failure::new(error, ""))?;
+            let link = archive::feed_link_of(services, actor, &code, &address, renew).await?;
+            Ok(Report::new(format!("{link}\n"), serde_json::json!({ "address": address, "group": code.to_string(), "feed": link })))
         }
         Archive::Verify { code } => {
             let verified = archive::verify(services, &group_code(&code)?, &progress).await?;

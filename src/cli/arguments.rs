@@ -4,9 +4,17 @@
 //! completions. Addresses, codes and identifiers stay text here; the command's own file parses them once and says what is wrong.
 //! A command that is not in this tree does not exist: nothing is announced that does not work.
 
+#[path = "arguments/liaison.rs"]
+mod liaison;
+#[path = "arguments/webhook.rs"]
+mod webhook;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use liaison::{ExportFormat, Liaison, LiaisonFilter};
+pub use webhook::Webhook;
 
 /// Mailing lists, meeting announcements and liaison statements for regional groups.
 ///
@@ -89,6 +97,9 @@ pub enum Command {
     /// Tokens of programs that use the API.
     #[command(subcommand)]
     Token(Token),
+    /// Programs that are told what happens, by signed requests.
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Print the completions for a shell.
     Completions {
         /// Which shell.
@@ -177,6 +188,17 @@ pub struct Change {
     pub dry_run: bool,
 }
 
+/// A part of a long list, in the order in which accounts were made; the whole list is by address.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Part {
+    /// At most so many, with the mark behind which the rest begins.
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+    /// Behind this mark.
+    #[arg(long, value_name = "MARK", requires = "limit")]
+    pub after: Option<String>,
+}
+
 /// Groups.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Group {
@@ -231,7 +253,11 @@ pub enum Account {
         change: Change,
     },
     /// All accounts.
-    List,
+    List {
+        /// Which part.
+        #[command(flatten)]
+        part: Part,
+    },
     /// One account with its subscriptions.
     Show {
         /// Any of the account's addresses.
@@ -392,6 +418,9 @@ pub enum Member {
     List {
         /// Such as SG12RG-AMR.
         code: String,
+        /// Which part.
+        #[command(flatten)]
+        part: Part,
     },
     /// Subscribe everybody in a file.
     Import {
@@ -441,6 +470,16 @@ pub enum Archive {
     Export {
         /// Such as SG12RG-AMR.
         code: String,
+    },
+    /// The address of a subscriber's private feed of the archive (Atom), for archives that are not public.
+    Feed {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Any address of her account.
+        address: String,
+        /// Make new addresses of her feeds and her calendar; those before end.
+        #[arg(long)]
+        renew: bool,
     },
     /// Read everything again and compare it with the sealed manifests.
     Verify {
@@ -676,143 +715,6 @@ pub enum Meeting {
         /// From `meeting list`.
         id: String,
     },
-}
-
-/// Which statements.
-#[derive(Debug, Clone, Default, Args)]
-pub struct LiaisonFilter {
-    /// Kept for this group, such as SG12RG-AMR.
-    #[arg(long, value_name = "CODE")]
-    pub group: Option<String>,
-    /// `incoming` or `outgoing`.
-    #[arg(long)]
-    pub direction: Option<String>,
-    /// With a destination for `action`, `comment` or `information`.
-    #[arg(long)]
-    pub purpose: Option<String>,
-    /// Such as `held`, `awaiting-reply`, `overdue`.
-    #[arg(long)]
-    pub state: Option<String>,
-    /// Such as 7/12.
-    #[arg(long)]
-    pub question: Option<String>,
-    /// Deadline on this day or later.
-    #[arg(long, value_name = "DATE")]
-    pub deadline_from: Option<String>,
-    /// Deadline on this day or earlier.
-    #[arg(long, value_name = "DATE")]
-    pub deadline_to: Option<String>,
-    /// Words in title, text, source, destinations, contacts or files.
-    #[arg(long, value_name = "WORDS")]
-    pub text: Option<String>,
-}
-
-/// Liaison statements.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Liaison {
-    /// The register, the latest first.
-    List {
-        /// Which.
-        #[command(flatten)]
-        filter: LiaisonFilter,
-    },
-    /// One statement with its problems, its readers and what happened to it.
-    Show {
-        /// Identifier, symbol (SG12-TD364) or number (SG12RG-AMR-LS3).
-        id: String,
-    },
-    /// Take a statement from a file, as if the secretariat had mailed it; `--dry-run` shows what would be understood.
-    Submit {
-        /// A mail; `-` is standard input.
-        file: PathBuf,
-        /// For this group; without it, the mail's own To, then the source of the statement say which.
-        #[arg(long, value_name = "CODE")]
-        group: Option<String>,
-        /// Whether to change anything.
-        #[command(flatten)]
-        change: Change,
-    },
-    /// Correct single fields by lines such as `Deadline: 22 January 2027`.
-    Correct {
-        /// Identifier, symbol or number.
-        id: String,
-        /// A text with the lines; `-` is standard input.
-        file: PathBuf,
-    },
-    /// Send it now, without waiting for its grace time or for a missing language.
-    Circulate {
-        /// Identifier, symbol or number.
-        id: String,
-        /// Whether to change anything.
-        #[command(flatten)]
-        change: Change,
-    },
-    /// Take it back; whoever got it gets a notice.
-    Withdraw {
-        /// Identifier, symbol or number.
-        id: String,
-        /// What readers are told.
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
-        /// Whether to change anything.
-        #[command(flatten)]
-        change: Change,
-    },
-    /// Note that another statement answers it; its reminders stop.
-    Answer {
-        /// The statement that is answered.
-        id: String,
-        /// The statement that answers it.
-        #[arg(long, value_name = "ID")]
-        with: String,
-        /// Whether to change anything.
-        #[command(flatten)]
-        change: Change,
-    },
-    /// Nothing more is expected; its reminders stop.
-    Close {
-        /// Identifier, symbol or number.
-        id: String,
-        /// Whether to change anything.
-        #[command(flatten)]
-        change: Change,
-    },
-    /// The register as a table, a JSON document, or the mails themselves with their hashes.
-    Export {
-        /// Which.
-        #[command(flatten)]
-        filter: LiaisonFilter,
-        /// In which form; without it a table, or JSON with `--json`.
-        #[arg(long)]
-        format: Option<ExportFormat>,
-    },
-    /// How a subscriber takes the statements of a group: each by itself, or some of them as a daily digest.
-    Digest {
-        /// Such as SG12.
-        code: String,
-        /// Address of a subscriber.
-        address: String,
-        /// Each statement by itself again.
-        #[arg(long, conflicts_with = "at_once")]
-        off: bool,
-        /// Purposes and Questions that still come at once, such as `action,7/12`.
-        #[arg(long, value_name = "WORDS", default_value = "")]
-        at_once: String,
-        /// Of those in the digest, only these purposes, such as `comment`.
-        #[arg(long, value_name = "PURPOSES", value_delimiter = ',')]
-        shown: Vec<String>,
-    },
-}
-
-/// Form of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// A line a statement.
-    Csv,
-    /// Everything.
-    Json,
-    /// The mails, with a list of hashes in front.
-    Mbox,
 }
 
 /// Outgoing mail.

@@ -19,6 +19,7 @@ use super::execute::Context;
 use super::records;
 use super::report::{Failure, Report, Table, to_json};
 use crate::config::{Config, RelayTls, Transport, Verify};
+use crate::service::webhook;
 use crate::smtp::proof::dns::Dns;
 use crate::text::Texts;
 
@@ -70,6 +71,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     findings.extend(tls(config));
     findings.push(senders(config));
     findings.extend(dkim(context).await);
+    findings.extend(webhooks(context).await);
     findings.push(links(config));
     findings.push(clock(context.services.now(), Utc::now()));
     let mut table = Table::plain();
@@ -252,6 +254,30 @@ async fn dkim(context: &Context<'_>) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// May each webhook still be called, and does it work?
+async fn webhooks(context: &Context<'_>) -> Vec<Finding> {
+    let lines = match webhook::list(context.services).await {
+        Ok(lines) => lines,
+        Err(found) => return vec![error("webhooks", found.to_string(), "look at the disk, or restore the last backup")],
+    };
+    let networks = &context.services.config.webhooks.allowed_networks;
+    let judged = lines.into_iter().map(|line| {
+        let (name, state) = (&line.hook.name, &line.state);
+        if let Err(why) = crate::webhook::read_target(&line.hook.url, networks) {
+            error("webhooks", format!("{name}: {why}"), "add it with another address, or set webhooks.allowed_networks")
+        } else if state.disabled.is_some() {
+            let remedy = format!("mend the receiver, then `enlace webhook enable {name}`: it is told what it missed");
+            error("webhooks", format!("{name} rests after {} failures: {}", state.failures, state.said), remedy)
+        } else if state.failures > 0 {
+            let remedy = format!("mend the receiver; `enlace webhook test {name}` asks it");
+            warning("webhooks", format!("{name} failed {} times: {}", state.failures, state.said), remedy)
+        } else {
+            ok("webhooks", format!("{name} at {}, {} events told", line.hook.url, state.delivered))
+        }
+    });
+    judged.collect()
 }
 
 fn links(config: &Config) -> Finding {

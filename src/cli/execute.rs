@@ -13,6 +13,7 @@ use super::control::{Handler, NamedFile, Progress, Request};
 use super::report::{Answer, Failure, Report};
 use super::{
     account, archive, audit, backup, bounce, check, directory, explain, group, hold, key, liaison, meeting, member, migrate, queue, token,
+    webhook,
 };
 use crate::service::command::{Commands, Kind, Order, Outcome};
 use crate::service::{self, Actor, Services};
@@ -132,6 +133,7 @@ pub async fn execute(context: &Context<'_>, command: Option<Command>) -> Result<
         Some(Command::Hold(command)) => hold::execute(context, command).await,
         Some(Command::Queue(command)) => queue::execute(context, command).await,
         Some(Command::Token(command)) => token::execute(context, command).await,
+        Some(Command::Webhook(command)) => webhook::execute(context, command).await,
         Some(Command::Explain(command)) => explain::execute(context, command).await,
         Some(Command::Backup(asked)) => backup::write(context, &asked.file, asked.base.as_deref(), asked.change.dry_run).await,
         None

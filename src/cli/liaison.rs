@@ -39,11 +39,33 @@ pub async fn execute(context: &Context<'_>, command: Liaison) -> Result<Report, 
             let problems = submitted.refused.map(|reason| vec![reason.text()]).unwrap_or_default();
             Ok(Report::new(text, json).with_problems(problems))
         }
-        Liaison::Correct { id, file } => {
+        Liaison::Correct { id, file, change } => {
             let text = utf8(context.file(&file)?, &file)?.to_owned();
             let id = liaison::find(services, &id).await?;
-            liaison::correct(services, &actor, id, &text).await?;
-            after(services, id, &format!("corrected by {}", file_name(&file)), false).await
+            liaison::correct(services, &actor, id, &text, change.dry_run).await?;
+            after(services, id, &format!("corrected by {}", file_name(&file)), change.dry_run).await
+        }
+        Liaison::Acknowledge { id, by, change } => {
+            let id = liaison::find(services, &id).await?;
+            let body = liaison::acknowledge(services, &actor, id, by.as_deref(), change.dry_run).await?;
+            after(services, id, &format!("acknowledged by {}", one_line(&body)), change.dry_run).await
+        }
+        Liaison::Take { id, note, change } => {
+            let id = liaison::find(services, &id).await?;
+            liaison::take(services, &actor, id, &note, change.dry_run).await?;
+            after(services, id, "taken care of", change.dry_run).await
+        }
+        Liaison::Reassign { id, to, change } => {
+            let id = liaison::find(services, &id).await?;
+            let to = parsed(&to)?;
+            liaison::reassign(services, &actor, id, &to, change.dry_run).await?;
+            after(services, id, &format!("reassigned to {to}"), change.dry_run).await
+        }
+        Liaison::Resend { id, address, change } => {
+            let id = liaison::find(services, &id).await?;
+            let address = parsed(&address)?;
+            liaison::resend(services, &actor, id, &address, change.dry_run).await?;
+            after(services, id, &format!("sent again to {address}"), change.dry_run).await
         }
         Liaison::Circulate { id, change } => {
             let id = liaison::find(services, &id).await?;
@@ -70,13 +92,16 @@ pub async fn execute(context: &Context<'_>, command: Liaison) -> Result<Report, 
             after(services, id, "closed", change.dry_run).await
         }
         Liaison::Export { filter, format } => export(services, &read_filter(filter)?, format).await,
-        Liaison::Digest { code, address, off, at_once, shown } => {
+        Liaison::Digest { code, address, off, at_once, shown, change } => {
             let wish = if off { None } else { Some(wish(&at_once, &shown)?) };
             let group = parsed::<GroupCode>(&code)?;
-            liaison::set_wish(services, &actor, &group, &parsed(&address)?, wish.as_ref()).await?;
+            liaison::set_wish(services, &actor, &group, &parsed(&address)?, wish.as_ref(), change.dry_run).await?;
             let how = if off { "each by itself" } else { "as a daily digest" };
             let text = format!("{} takes the statements of {group} {how}\n", one_line(&address));
-            Ok(Report::new(text, json!({ "address": address, "group": group, "digest": !off, "wish": to_json(&wish)? })))
+            Ok(Report::new(
+                text,
+                json!({ "address": address, "group": group, "digest": !off, "wish": to_json(&wish)?, "dry_run": change.dry_run }),
+            ))
         }
     }
 }

@@ -5,12 +5,17 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use clap::ValueEnum;
+use serde_json::json;
 
-use super::arguments::{Member, MemberOptions};
+use super::account::account_id;
+use super::arguments::{Member, MemberOptions, Part};
 use super::execute::Context;
 use super::group::{group_code, shown, utf8};
 use super::report::{Failure, Report, Table, one_line, to_json};
-use crate::service::subscribe::{self, Invite, MemberReport, MemberRow, Settings};
+use crate::service::subscribe::{self, Invite, MemberReport, MemberRow, MemberSearch, Settings};
+
+/// Most subscribers of a part of the list.
+const MOST: usize = 1_000;
 
 /// Carries it out. What the gate refuses is listed, the rest is done, and the exit status is 1.
 ///
@@ -40,7 +45,14 @@ pub async fn execute(context: &Context<'_>, command: Member) -> Result<Report, F
             let bytes = context.file(&file)?;
             subscribe::import(services, &actor, &group_code(&code)?, bytes, &shown(&file), change.dry_run).await?
         }
-        Member::List { code } => {
+        Member::List { code, part: Part { limit: Some(limit), after } } => {
+            let after = after.map(|after| account_id(&after)).transpose()?;
+            let page = subscribe::find(services, &group_code(&code)?, &MemberSearch::default(), after, limit.clamp(1, MOST)).await?;
+            let rows: Vec<_> = page.members.into_iter().map(|found| found.row).collect();
+            let next = page.next.map(|next| next.to_string());
+            return Ok(Report::new(table(&rows).or("Nobody is left"), json!({ "items": to_json(&rows)?, "next": next })));
+        }
+        Member::List { code, .. } => {
             let rows = subscribe::list(services, &group_code(&code)?).await?;
             return Ok(Report::new(table(&rows).or("Nobody is subscribed"), to_json(&rows)?));
         }

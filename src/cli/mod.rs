@@ -25,3 +25,4 @@ pub mod report;
 pub mod run;
 pub mod store;
 pub mod token;
+pub mod webhook;

@@ -22,6 +22,7 @@ mod service;
 mod store;
 mod value;
 mod web;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,7 @@ pub use service::Service;
 pub use store::{Backend, Store};
 pub use value::{Cron, Network, Octets, Span};
 pub use web::Web;
+pub use webhooks::Webhooks;
 
 /// Where the file is looked for when none is named, in this order.
 pub const PLACES: [&str; 2] = ["config/enlace.toml", "/etc/enlace/enlace.toml"];
@@ -77,6 +79,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Programs that are told of events.
+    pub webhooks: Webhooks,
 }
 
 impl Default for Config {
@@ -95,6 +99,7 @@ impl Default for Config {
             meetings: LeadTimes::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Subscription;
 use crate::service::meeting::mailed;
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::service::{Failure, Services, digest};
+use crate::service::{Failure, Services, digest, webhook};
 use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store};
 
 /// Members read at once.
@@ -63,6 +63,11 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
         // Noted before the plan counts, so that a crash between the two loses nothing.
         for code in digests.into_iter().filter_map(|group| post.groups.get(usize::from(group))) {
             digest::wait(services, code, post).await?;
+        }
+        match webhook::planned(services, post).await {
+            Ok(()) => {}
+            Err(Failure::Store(error)) => return Err(error),
+            Err(failure) => tracing::error!(post.id = %post.id, %failure, "Could not note an event for programs"),
         }
         store.finish_plan(post.id, number, services.now()).await?;
     }

@@ -24,3 +24,4 @@ pub mod post;
 pub mod proof;
 pub mod reason;
 pub mod subscription;
+pub mod webhook;

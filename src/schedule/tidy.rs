@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
-use crate::service::{Services, bounce, moderate, repetition, rights, session, subscribe};
+use crate::service::{Services, bounce, moderate, repetition, rights, session, subscribe, webhook};
 
 struct Expiry(Arc<Services>);
 
@@ -29,7 +29,8 @@ impl Work for Lapse {
         let scores = bounce::forget(&self.0).await.map_err(|error| error.to_string())?;
         let sessions = session::tidy(&self.0).await.map_err(|error| error.to_string())?;
         let answers = repetition::forget(&self.0).await.map_err(|error| error.to_string())?;
-        tracing::info!(requests, held, scores, sessions, answers, "Let lapse what nobody answered, for {occurrence}");
+        let events = webhook::forget(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(requests, held, scores, sessions, answers, events, "Let lapse what nobody answered, for {occurrence}");
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -109,6 +110,8 @@ pub struct Index {
     fields: Fields,
     reader: IndexReader,
     writer: Mutex<Writing>,
+    /// Commits since it was opened.
+    generation: AtomicU64,
 }
 
 #[derive(Default)]
@@ -189,7 +192,7 @@ impl Index {
             .reload_policy(ReloadPolicy::Manual)
             .try_into()
             .map_err(|error: tantivy::TantivyError| failed(error.to_string()))?;
-        Ok(Self { folder: folder.to_owned(), index, fields, reader, writer: Mutex::default() })
+        Ok(Self { folder: folder.to_owned(), index, fields, reader, writer: Mutex::default(), generation: AtomicU64::new(0) })
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> SearchError {
@@ -261,7 +264,14 @@ impl Index {
         });
         committed.map_err(|error| self.failed(error))?;
         writing.fresh.clear();
-        self.reader.reload().map_err(|error| self.failed(error))
+        self.reader.reload().map_err(|error| self.failed(error))?;
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Grows with every commit: what was found before is as good as new while it stays.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// Removes everything, the note too.

@@ -16,6 +16,7 @@ use super::{Actor, Failure, Services, password, senders};
 use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
+use crate::domain::id::AccountId;
 
 pub(in crate::service) use import::take_over;
 pub use import::{ImportReport, Manner, import};
@@ -112,6 +113,18 @@ pub async fn list(services: &Services) -> Result<Vec<AccountRow>, Failure> {
     }
     rows.sort_by(|a, b| a.address.cmp(&b.address));
     Ok(rows)
+}
+
+/// At most `limit` accounts behind `after`, in the order in which they were made, and the mark behind which the rest begins.
+///
+/// # Errors
+/// When the store fails.
+pub async fn page(services: &Services, after: Option<AccountId>, limit: usize) -> Result<(Vec<AccountRow>, Option<AccountId>), Failure> {
+    let mut accounts = services.store.accounts(after, limit.saturating_add(1)).await?;
+    let more = accounts.len() > limit;
+    accounts.truncate(limit);
+    let next = accounts.last().filter(|_| more).map(|last| last.id);
+    Ok((accounts.iter().map(|account| row(services, account)).collect(), next))
 }
 
 /// One account.

@@ -13,6 +13,7 @@ pub mod digest;
 pub mod directory;
 pub mod explain;
 pub mod group;
+pub mod kept;
 pub mod keyring;
 pub mod liaison;
 pub mod login;
@@ -37,6 +38,7 @@ pub mod subscribe;
 pub mod token;
 #[cfg(test)]
 mod trial;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -161,6 +163,10 @@ pub struct Services {
     pub archive: archive::Archive,
     /// Messages that end the process.
     pub quarantine: quarantine::Quarantine,
+    /// The register of statements without their texts, for lists.
+    pub statements: kept::Kept<Vec<liaison::Dossier>>,
+    /// All meetings, for pages and jobs.
+    pub meetings: kept::Kept<Vec<crate::domain::meeting::Meeting>>,
     groups: RwLock<Arc<GroupTable>>,
 }
 
@@ -194,6 +200,8 @@ impl Services {
             signer,
             archive: archive::Archive::default(),
             quarantine: quarantine::Quarantine::default(),
+            statements: kept::Kept::default(),
+            meetings: kept::Kept::default(),
             groups: RwLock::default(),
         };
         services.reload_groups().await?;

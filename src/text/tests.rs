@@ -34,6 +34,7 @@ fn sample() -> Value {
         },
         active => 3, pending => 1, suspended => 1, page => "https://lists.example.org/manage/X",
         resting => [context! { address => "a@example.org", reason => "because" }], ending => [context! { address => "b@example.org", date => "2027-01-15" }],
+        webhook => "reports", url => "https://hooks.example.org/", failures => 9, since => "2027-01-15 08:00 UTC", said => "no answer in time",
         number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {
             group => "SG12RG-AMR", group_name => "Grupo", state => "suspended", reason => "because", streams => ["discuss"],

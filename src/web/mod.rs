@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::language::Language;
 use crate::measure::{self, Present};
 use crate::service::command::Commands;
-use crate::service::{Services, queue};
+use crate::service::{Services, queue, webhook};
 use attempts::Attempts;
 use connections::{Bounded, Peer};
 use pages::{PageError, Pages, Place};
@@ -192,6 +192,7 @@ async fn metrics(State(site): State<Site>) -> Response {
         recipients: [counts.planned, counts.sent, counts.deferred, counts.failed, counts.bounced, counts.suppressed],
         paused: queue::is_paused(&site.services).await.unwrap_or_default(),
         healthy: store.health().await.is_ok(),
+        webhooks_disabled: webhook::disabled(&site.services).await.unwrap_or_default(),
     };
     let text = measure::render(&present).unwrap_or_default();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

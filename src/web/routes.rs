@@ -62,6 +62,7 @@ fn open() -> Vec<Route> {
         show("/groups/{code}/calendar.ics", Anyone, page::calendar::group),
         show("/calendar/{token}", Token, page::calendar::private),
         show("/groups/{code}/feed.atom", Anyone, page::feed::group),
+        show("/feed/{token}", Token, page::feed::private),
         show("/groups/{code}/archive", Reader, page::archive::list),
         show("/groups/{code}/archive/{post}", Reader, page::archive::post).about(Object::Post),
         show("/groups/{code}/archive/{post}/files/{sha256}/{name}", Reader, page::archive::file).about(Object::Post),

@@ -12,8 +12,10 @@ use crate::domain::group::GroupCode;
 use crate::service::Failure;
 use crate::service::report::{self, Participation};
 
-/// How old counts may be, in seconds.
+/// How old counts may be, in seconds; those of a large group, which cost more, may be older.
 const FRESH_SECONDS: i64 = 30;
+/// A second more for so many subscribers.
+const SUBSCRIBERS_A_SECOND: u64 = 400;
 
 #[derive(Debug)]
 struct Kept {
@@ -33,7 +35,9 @@ impl Tallies {
     fn look(&self, code: &GroupCode, now: DateTime<Utc>) -> (Option<Arc<Participation>>, bool) {
         let mut kept = self.kept.lock().expect("nothing panics while it holds the lock");
         let Some(kept) = kept.get_mut(code) else { return (None, true) };
-        let old = (now - kept.at).abs() >= TimeDelta::seconds(FRESH_SECONDS);
+        let subscribers: u64 = kept.counted.states.values().sum();
+        let more = i64::try_from(subscribers / SUBSCRIBERS_A_SECOND).unwrap_or(i64::MAX).min(3_600);
+        let old = (now - kept.at).abs() >= TimeDelta::seconds(FRESH_SECONDS + more);
         let count = old && !kept.counting;
         kept.counting |= count;
         (Some(Arc::clone(&kept.counted)), count)
@@ -51,7 +55,7 @@ impl Tallies {
 }
 
 impl Site {
-    /// Who takes part in a group, at most half a minute old unless somebody else is counting.
+    /// Who takes part in a group, at most half a minute old (some minutes in a group of 100,000) unless somebody else is counting.
     pub(super) async fn participation(&self, code: &GroupCode) -> Result<Arc<Participation>, Failure> {
         let now = self.services.now();
         match self.tallies.look(code, now) {

@@ -24,3 +24,4 @@ mod nodes;
 mod post;
 mod postfix;
 mod unsubscribe;
+mod webhooks;

@@ -124,9 +124,9 @@ async fn a_flood_is_taken_as_a_daily_digest_but_for_what_was_asked_to_come_at_on
     bench.members("email,languages\nana@example.org,es\nben@example.org,en\n", "SG12RG-AMR").await;
     let (code, ana) = ("SG12RG-AMR".parse().unwrap(), "ana@example.org".parse().unwrap());
     let wish = Wish { shown: vec![Purpose::Information, Purpose::Comment], ..Wish::parse("action,9/12").unwrap() };
-    liaison::set_wish(&bench.services, &Actor::command_line(), &code, &ana, Some(&wish)).await.unwrap();
+    liaison::set_wish(&bench.services, &Actor::command_line(), &code, &ana, Some(&wish), false).await.unwrap();
     let stranger = "sam@example.org".parse().unwrap();
-    assert!(liaison::set_wish(&bench.services, &Actor::command_line(), &code, &stranger, Some(&wish)).await.is_err());
+    assert!(liaison::set_wish(&bench.services, &Actor::command_line(), &code, &stranger, Some(&wish), false).await.is_err());
     for n in 0..3 {
         let text = block(&format!("LS/o on matter {n}"), "-", "N/A");
         bench.post("SG12RG-AMR", "tsb@itu.example", &mail(&format!("d{n}@itu.example"), "LS", &text)).await;
@@ -140,4 +140,58 @@ async fn a_flood_is_taken_as_a_daily_digest_but_for_what_was_asked_to_come_at_on
     assert!((0..3).all(|n| text.contains(&format!("matter {n}"))) && text.contains("/liaisons/"), "{text}");
     let Audience::Listed(list) = &digests[0].audience else { panic!() };
     assert_eq!(list.iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), ["ana@example.org"]);
+}
+
+#[tokio::test]
+async fn who_holds_the_action_is_reminded_and_nobody_once_it_is_taken() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    let (services, actor) = (&bench.services, Actor::command_line());
+    bench.members("email,languages\nana@example.org,en\n", "SG12RG-AMR").await;
+    bench.members("email,role\nsam@example.org,manager\n", "SG2").await;
+    let text = block("LS/o on X", "SG2", "22 January 2027");
+    let id = bench.post("SG12RG-AMR", "tsb@itu.example", &mail("h1@itu.example", "LS", &text)).await.id();
+
+    assert!(liaison::acknowledge(services, &actor, id, Some("SG99"), false).await.is_err(), "nobody asked SG99");
+    assert_eq!(liaison::acknowledge(services, &actor, id, Some("sg2"), false).await.unwrap(), "SG2");
+    assert_eq!(bench.show(id).await.view.state, "awaiting-reply", "to have it is not to have answered it");
+
+    let holder = "bo@example.org".parse().unwrap();
+    liaison::reassign(services, &actor, id, &holder, true).await.unwrap();
+    let events = async || bench.show(id).await.view.events.into_iter().map(|event| event.what).collect::<Vec<_>>();
+    assert!(!events().await.iter().any(|what| what.contains("reassigned")), "a rehearsal writes nothing");
+    liaison::reassign(services, &actor, id, &holder, false).await.unwrap();
+    bench.advance(TimeDelta::days(38));
+    assert_eq!(liaison::remind(services).await.unwrap(), 1);
+    let reminders = bench.posts("SG12RG-AMR", ".reminder@").await;
+    let Audience::Listed(list) = &reminders[0].audience else { panic!("{:?}", reminders[0].audience) };
+    let who: Vec<&str> = list.iter().map(|recipient| recipient.address.as_str()).collect();
+    assert!(who.contains(&"bo@example.org") && !who.contains(&"sam@example.org"), "{who:?}");
+
+    assert!(liaison::take(services, &actor, id, " ", false).await.is_err(), "in somebody's words");
+    liaison::take(services, &actor, id, "answered by telephone, Bo", false).await.unwrap();
+    assert_eq!(bench.show(id).await.view.state, "answered");
+    assert!(events().await.iter().any(|what| what == "action taken: answered by telephone, Bo"));
+    for day in 0..20 {
+        bench.advance(TimeDelta::days(1));
+        assert_eq!(liaison::remind(services).await.unwrap(), 0, "day {day}");
+    }
+    assert!(liaison::reassign(services, &actor, id, &holder, false).await.is_err(), "nothing is waited for");
+}
+
+#[tokio::test]
+async fn what_is_wrong_and_who_gets_it_is_said_in_the_readers_language() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    let text = block("LS/o on X", "SG2", "22 January 2027").replace("Contact:", "Remark:");
+    let id = bench.post("SG12RG-AMR", "tsb@itu.example", &mail("l1@itu.example", "LS", &text)).await.id();
+    let english = liaison::show(&bench.services, id, true).await.unwrap();
+    assert!(!english.view.problems.is_empty() && !english.routes.is_empty());
+    for language in ["es", "fr", "ar", "zh", "ru"] {
+        let shown = liaison::show_in(&bench.services, id, true, language.parse().unwrap()).await.unwrap();
+        for (own, english) in shown.view.problems.iter().zip(&english.view.problems) {
+            assert!(own.rule == english.rule && own.text != english.text, "{language} {}: {}", own.rule, own.text);
+        }
+        for (own, english) in shown.routes.iter().zip(&english.routes) {
+            assert!(own.to == english.to && own.reason != english.reason, "{language}: {}", own.reason);
+        }
+    }
 }

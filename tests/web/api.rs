@@ -68,7 +68,7 @@ fn every_operation_is_a_command_that_exists() {
     for operation in OPERATIONS {
         let parts: Vec<String> = operation.parts().map(|_| "X".to_owned()).collect();
         let mut given = sample(operation);
-        if operation.writes {
+        if operation.rehearses {
             given.insert("dry_run".into(), json!(true));
         }
         let words = operation.words(&parts, given).unwrap();
@@ -77,6 +77,44 @@ fn every_operation_is_a_command_that_exists() {
             panic!("{}: {line:?}\n{error}", operation.id);
         }
     }
+}
+
+/// Commands for which there is no operation, and why.
+const ONLY_ON_THE_MACHINE: [(&str, &str); 13] = [
+    ("serve", "the daemon itself"),
+    ("demo", "a daemon in a folder of its own"),
+    ("backup", "writes a file of the machine"),
+    ("restore", "needs the daemon to rest"),
+    ("store copy", "needs the daemon to rest"),
+    ("store migrate", "needs the daemon to rest"),
+    ("dkim generate", "writes a file of the machine"),
+    ("archive export", "writes a file of any size"),
+    ("migrate", "reads a folder of the machine"),
+    ("bounce parse", "needs no service"),
+    ("completions", "for a shell"),
+    ("man", "for a terminal"),
+    ("pdf-text", "for the daemon"),
+];
+
+#[test]
+fn every_command_is_an_operation_or_says_why_not() {
+    use clap::CommandFactory;
+    fn leaves(command: &clap::Command, front: &str, found: &mut Vec<String>) {
+        let name = if front.is_empty() { command.get_name().to_owned() } else { format!("{front} {}", command.get_name()) };
+        if command.has_subcommands() {
+            command.get_subcommands().for_each(|inner| leaves(inner, &name, found));
+        } else {
+            found.push(name);
+        }
+    }
+    let mut commands = Vec::new();
+    Arguments::command().get_subcommands().for_each(|command| leaves(command, "", &mut commands));
+    let operations: BTreeSet<String> = OPERATIONS.iter().map(|operation| operation.command.join(" ")).collect();
+    for command in &commands {
+        let excused = ONLY_ON_THE_MACHINE.iter().any(|(name, _)| name == command);
+        assert!(operations.contains(command) != excused, "`enlace {command}` has no operation, or has one and an excuse");
+    }
+    assert!(commands.len() > 60 && ONLY_ON_THE_MACHINE.iter().all(|(name, _)| commands.iter().any(|command| command == name)));
 }
 
 #[test]
@@ -211,6 +249,9 @@ async fn what_is_wrong_is_answered_as_a_problem_and_changes_nothing() {
         ("POST", "/groups/SG12RG-AMR/members", json!({ "addresses": ["ana@example.org"], "roles": "x" }), 422),
         ("POST", "/tokens", json!({ "name": "x", "scope": ["everything"] }), 422),
         ("POST", "/holds/0000000000000000/release", json!({}), 404),
+        ("POST", "/queue/pause?dry_run=true", json!({ "dry_run": false }), 422),
+        ("POST", "/queue/pause?dry_run=2", json!({ "dry_run": true }), 422),
+        ("POST", "/queue/pause?dryrun=true", json!({}), 422),
     ] {
         let page = match method {
             "GET" => program.get(path).await,
@@ -248,4 +289,91 @@ async fn the_audit_trail_names_the_token() {
     assert_eq!(program.send("POST", "/accounts/ana@example.org/suspend", &[], &json!({ "reason": "moved" })).await.status, 200);
     let trail = site.services.store.audit(None, 10).await.unwrap();
     assert!(trail.iter().any(|entry| entry.actor == "token program accounts"), "{trail:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_read_a_page_at_a_time() {
+    let site = Running::start().await;
+    let accounts: Vec<_> = (2..=1_200).map(|n| account(n, &format!("a{n:04}@example.org"), *b"MX", &["en"])).collect();
+    site.services.store.put_accounts(accounts).await.unwrap();
+    let program = Program::with(&site, &["accounts:read"]).await;
+    let (mut seen, mut next, mut pages) = (BTreeSet::new(), "/accounts?limit=500".to_owned(), 0);
+    loop {
+        let page = body(&program.get(&next).await);
+        pages += 1;
+        let items = page["items"].as_array().unwrap();
+        assert!(!items.is_empty() && items.len() <= 500);
+        for item in items {
+            assert!(seen.insert(item["address"].as_str().unwrap().to_owned()), "{item} twice");
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        next = format!("/accounts?limit=500&cursor={cursor}");
+    }
+    assert_eq!((seen.len(), pages), (1_200, 3));
+    let wrong = program.get("/accounts?cursor=eA").await;
+    assert_eq!(wrong.status, 422, "a cursor that is no mark: {}", wrong.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_told_as_it_changes() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let site = Running::start().await;
+    let program = Program::with(&site, &["queue:read"]).await;
+    let mut stream = tokio::net::TcpStream::connect(site.address).await.unwrap();
+    let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: lists.example.org\r\n{}\r\n\r\n", program.bearer);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut event = async || loop {
+        let line = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line()).await.expect("an event in time");
+        if let Some(data) = line.unwrap().expect("the stream stays open").strip_prefix("data: ") {
+            return serde_json::from_str::<Value>(data).unwrap();
+        }
+    };
+    assert_eq!(event().await["planned"], 0);
+    let group = site.services.group(&"SG12RG-AMR".parse().unwrap()).unwrap();
+    let mail = enlace::service::robot::RobotMail {
+        to: site.ana.address(),
+        account: None,
+        group: &group,
+        template: "probe",
+        context: json!({ "reason": "550 no such user", "link": "https://lists.example.org/me" }),
+        reply_to: None,
+        in_reply_to: None,
+        allowance: enlace::service::robot::Allowance::Receipt,
+    };
+    enlace::service::robot::send(&site.services, mail).await.unwrap();
+    assert!(event().await["planned"].is_number(), "a new post rings the bell");
+    let other = Program::with(&site, &["members:read"]).await;
+    assert_eq!(other.get("/events").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_feed_is_for_whoever_may_read_and_ends_with_a_new_address() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["archive"]).await;
+    let path = "/groups/SG12RG-AMR/members/ana@example.org/feed";
+    let feed = async |renew: bool| {
+        let answer = program.send("POST", path, &[], &json!({ "renew": renew })).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let link = body(&answer)["feed"].as_str().unwrap().to_owned();
+        link[link.find("/feed/").unwrap()..].to_owned()
+    };
+    let first = feed(false).await;
+    assert_eq!(feed(false).await, first, "the same address as long as nobody asks for another");
+    let page = site.get(&first).await;
+    assert_eq!((page.status, page.field("content-type")), (200, "application/atom+xml; charset=utf-8"));
+    assert!(page.body.contains("<feed") && page.field("cache-control").contains("private"), "{}", page.body);
+    let second = feed(true).await;
+    assert_eq!((site.get(&first).await.status, site.get(&second).await.status), (404, 200));
+    for wrong in [second.replace(".atom", ""), second.replace(".atom", "x.atom"), "/feed/x.atom".to_owned()] {
+        assert_eq!(site.get(&wrong).await.status, 404, "{wrong}");
+    }
+    let mut left = site.services.store.subscription(&"SG12RG-AMR".parse().unwrap(), site.ana.id).await.unwrap().unwrap();
+    left.state = enlace::domain::subscription::SubscriptionState::Unsubscribed(enlace::domain::reason::Reason::new(
+        enlace::domain::reason::Rule::OptedOut,
+        ["ana@example.org", "SG12RG-AMR", "2026-11-24"],
+    ));
+    site.services.store.put_subscriptions(vec![left]).await.unwrap();
+    assert_eq!(site.get(&second).await.status, 404, "it ends with her right");
+    assert_eq!(program.send("POST", path, &[], &json!({})).await.status, 409);
 }

@@ -65,6 +65,15 @@ pub fn action_holders(statement: &Statement) -> Vec<&str> {
     asked.map(|destination| destination.name.as_str()).collect()
 }
 
+/// Who holds the action since it was last reassigned; `None` while it is with the bodies that were asked.
+pub fn reassigned(statement: &Statement) -> Option<EmailAddress> {
+    let last = statement.events.iter().rev().find_map(|event| match &event.kind {
+        EventKind::Reassigned(whom) => Some(whom),
+        _ => None,
+    });
+    last.and_then(|whom| whom.parse().ok())
+}
+
 /// What is known of an earlier statement when a reply is looked for.
 #[derive(Debug, Clone)]
 pub struct Known {

@@ -11,6 +11,8 @@ mod file;
 mod import;
 mod links;
 mod manifest;
+mod pages;
+mod private;
 mod view;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,6 +33,7 @@ pub use file::file_line;
 pub use import::{ImportReport, Mails, import};
 pub use links::{MONTH, OldNames, message_id_hash, old_link, remember_list};
 pub use manifest::{Manifest, Verified, manifests, seal, verify};
+pub use private::{PrivateFeed, feed_link, feed_link_of, private_feed};
 pub use view::{
     AttachmentLine, EditionView, Hit, PostLine, PostView, SearchPage, ThreadLine, ThreadPage, ThreadView, attachment, attachment_of, post,
     raw, search, thread, threads,
@@ -41,6 +44,7 @@ pub use view::{
 pub struct Archive {
     index: RwLock<Option<Arc<Index>>>,
     feeding: tokio::sync::Mutex<feed::Seen>,
+    pages: pages::Pages,
 }
 
 /// Who reads.

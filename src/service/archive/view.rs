@@ -3,12 +3,15 @@
 //! Pages are small and go on from a post ("before this one"), so that they stay where they are while new posts come.
 //! What a reader may not see is as if it were not there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mail_parser::Message;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use super::pages::Key;
 use super::{Access, Reader, access, blocking, feed, index};
 use crate::domain::archive::is_archived;
 use crate::domain::group::GroupCode;
@@ -247,7 +250,27 @@ pub async fn threads(
 ) -> Result<ThreadPage, Failure> {
     let access = access(services, code, reader).await?;
     let (index, limit) = (index(services).await?, limit.clamp(1, PAGE_MOST));
-    let mut page = ThreadPage { complete: feed::is_complete(&index), ..ThreadPage::default() };
+    let visitor = matches!(reader, Reader::Anybody);
+    let key = Key { group: access.group.code.clone(), statements: access.statements, visitor, before, limit };
+    let (stamp, now) = ((index.generation(), *services.store.bell().borrow()), services.now());
+    let renewal = match services.archive.pages.look(key, stamp, now) {
+        Ok(page) => return Ok(ThreadPage::clone(&page)),
+        Err(renewal) => renewal,
+    };
+    let page = make_threads(services, &access, &index, visitor, before, limit).await?;
+    renewal.done(Arc::new(page.clone()), stamp, now);
+    Ok(page)
+}
+
+async fn make_threads(
+    services: &Services,
+    access: &Access,
+    index: &Arc<Index>,
+    visitor: bool,
+    before: Option<PostId>,
+    limit: usize,
+) -> Result<ThreadPage, Failure> {
+    let mut page = ThreadPage { complete: feed::is_complete(index), ..ThreadPage::default() };
     let mut cursor = before;
     loop {
         let (of, wanted) = (access.clone(), index.clone());
@@ -259,15 +282,15 @@ pub async fn threads(
         for (id, thread) in newest {
             cursor = Some(id);
             // A thread stands where its last post is; the older ones are passed over.
-            if index_result(index.last_of_thread(scope(&access), thread))? != Some(id) {
+            if index_result(index.last_of_thread(scope(access), thread))? != Some(id) {
                 continue;
             }
             if page.threads.len() == limit {
                 page.next = page.threads.last().map(|thread| thread.last);
                 return Ok(page);
             }
-            let found = index_result(index.thread(scope(&access), thread, 1))?;
-            let last = services.store.post(id).await?.filter(|post| shows(&access, post));
+            let found = index_result(index.thread(scope(access), thread, 1))?;
+            let last = services.store.post(id).await?.filter(|post| shows(access, post));
             let Some(last) = last else {
                 // Newest first: behind the first one that is too old there are only older ones.
                 if access.since.is_some_and(|since| id.instant() < since) {
@@ -276,11 +299,11 @@ pub async fn threads(
                 continue;
             };
             let mut first = match found.posts.first() {
-                Some(first) => services.store.post(*first).await?.filter(|post| shows(&access, post)),
+                Some(first) => services.store.post(*first).await?.filter(|post| shows(access, post)),
                 None => None,
             };
             let first = first.take().unwrap_or_else(|| last.clone());
-            let line = line(&index, &first, matches!(reader, Reader::Anybody));
+            let line = line(index, &first, visitor);
             page.threads.push(ThreadLine {
                 id: first.id,
                 subject: line.subject,

@@ -13,7 +13,7 @@ mod view;
 use serde_json::json;
 
 use super::robot::{self, Allowance, RobotMail};
-use super::{Actor, Failure, Services};
+use super::{Actor, Failure, Services, webhook};
 use crate::domain::account::Account;
 use crate::domain::bounce::score::{self, Next, Score};
 use crate::domain::bounce::{BounceClass, incident};
@@ -27,7 +27,7 @@ use crate::mail::report::{Report, ReportKind};
 use crate::mail::token::Verp;
 use crate::store::{BatchKey, LedgerKey};
 
-pub use view::{BounceRow, Incident, ResetRow, forget, forget_member, incidents, list, reset, reset_in};
+pub use view::{BounceRow, Incident, ResetRow, forget, forget_member, incidents, list, reset, reset_in, worst};
 
 /// Template of the mail that shows whether an address is alive.
 const PROBE: &str = "probe";
@@ -177,6 +177,7 @@ async fn suspend(
         return Ok(());
     }
     let reason = Reason::new(Rule::Bouncing, [account.address().as_str(), summary]);
+    webhook::suspending(services, &group.code, account, &reason).await?;
     subscription.state = SubscriptionState::Suspended(reason.clone());
     services.store.put_subscriptions(vec![subscription]).await?;
     services.audit(&Actor::job("bounces"), "bounce suspend", Some(&group.code), reason.text()).await?;

@@ -91,6 +91,25 @@ pub async fn remove(services: &Services, group: &str, account: AccountId) -> Res
     Ok(services.store.remove_entry(SCORES, &key(group, account)).await?)
 }
 
+/// Those of one group, with the account.
+pub async fn of_group(services: &Services, group: &str) -> Result<Vec<(AccountId, Score)>, Failure> {
+    let front = format!("{group}|");
+    let (mut found, mut after) = (Vec::new(), front.clone());
+    loop {
+        let page = services.store.entries(SCORES, Some(&after), PAGE).await?;
+        let Some((last, ..)) = page.last() else { return Ok(found) };
+        after.clone_from(last);
+        for (key, _, bytes) in &page {
+            if !key.starts_with(&front) {
+                return Ok(found);
+            }
+            if let Some((_, account)) = read_key(key) {
+                found.push((account, read(key, bytes)?));
+            }
+        }
+    }
+}
+
 /// All of them with group and account, by group.
 pub async fn all(services: &Services) -> Result<Vec<(String, AccountId, Score)>, Failure> {
     let mut all = Vec::new();

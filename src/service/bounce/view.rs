@@ -76,14 +76,29 @@ pub struct ResetRow {
 /// # Errors
 /// When the store fails.
 pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<BounceRow>, Failure> {
+    worst(services, group, usize::MAX).await
+}
+
+/// The worst `most` of them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn worst(services: &Services, group: Option<&GroupCode>, most: usize) -> Result<Vec<BounceRow>, Failure> {
     let now = services.now();
     let sightings = sight::all(services).await?;
-    let mut rows = Vec::new();
-    for (code, id, score) in record::all(services).await? {
-        let Ok(code) = code.parse::<GroupCode>() else { continue };
-        if group.is_some_and(|group| *group != code) {
-            continue;
+    let mut scores = match group {
+        Some(group) => {
+            record::of_group(services, group.as_str()).await?.into_iter().map(|(id, score)| (group.to_string(), id, score)).collect()
         }
+        None => record::all(services).await?,
+    };
+    scores.sort_by(|(.., a), (.., b)| b.points_at(now).total_cmp(&a.points_at(now)));
+    let mut rows = Vec::new();
+    for (code, id, score) in scores {
+        if rows.len() >= most {
+            break;
+        }
+        let Ok(code) = code.parse::<GroupCode>() else { continue };
         let Some(account) = services.store.account(id).await? else { continue };
         let subscription = services.store.subscription(&code, id).await?;
         rows.push(BounceRow {

@@ -162,7 +162,7 @@ pub async fn answer_receipt(
     let brings_files = mail.reading.editions.iter().any(|edition| !edition.files.is_empty());
     let Some(poster) = dossier.poster.clone().filter(|_| brings_files) else {
         let text = mail.posted.texts.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n");
-        follow::correct(services, actor, id, &text).await?;
+        follow::correct(services, actor, id, &text, false).await?;
         return Ok(id);
     };
     let group = services.group(&dossier.statement.group)?;

@@ -41,7 +41,7 @@ const LOOKED: &str = "liaison.reminded";
 const CORRECTION_OCTETS: usize = 64 * 1024;
 
 /// Changes a dossier as it is now; `change` says `false` when nothing is to be written.
-async fn change(
+pub(super) async fn change(
     services: &Services,
     id: LiaisonId,
     mut change: impl FnMut(&mut Dossier) -> Result<bool, Failure>,
@@ -310,7 +310,7 @@ async fn note(issue: &Issue<'_>, language: Language, (subject, text): (String, S
 ///
 /// # Errors
 /// When nothing was understood, or it has gone out: then a corrected issue (`R1`) is mailed.
-pub async fn correct(services: &Services, actor: &Actor, id: LiaisonId, text: &str) -> Result<Dossier, Failure> {
+pub async fn correct(services: &Services, actor: &Actor, id: LiaisonId, text: &str, dry_run: bool) -> Result<Dossier, Failure> {
     let end = (0..=text.len().min(CORRECTION_OCTETS)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let reading = read_correction(&text[..end], services.texts.labels());
     for _ in 0..MOST_TRIES {
@@ -339,6 +339,9 @@ pub async fn correct(services: &Services, actor: &Actor, id: LiaisonId, text: &s
         let others: Vec<Dossier> = record::all(services).await?.into_iter().filter(|other| other.statement.id != id).collect();
         judge::judge(services, &mut dossier, &others).await?;
         intake::settle(services, &group, &mut dossier);
+        if dry_run {
+            return Ok(dossier);
+        }
         if !dossier.statement.has_errors() {
             circulate::number(services, &mut dossier).await?;
         }
@@ -554,7 +557,15 @@ async fn holders(services: &Services, statement: &Statement, own: &Group) -> Res
     let groups = judge::groups(services);
     let mut found: BTreeMap<String, Holder> = BTreeMap::new();
     let mut bodies_to_ask: Vec<(Group, Option<(String, Purpose)>)> = Vec::new();
-    for name in following::action_holders(statement) {
+    if let Some(holder) = following::reassigned(statement) {
+        // Who holds the action now is reminded in place of the bodies that were asked.
+        let account = services.store.account_by_address(&holder).await?;
+        let language = language_for(services, account.as_ref(), own);
+        let reason = Reason::new(Rule::Destination, [holder.as_str(), Purpose::Action.as_str()]);
+        found.insert(holder.key(), (language, holder.to_string(), account.map(|account| account.id), reason));
+    }
+    let asked = if found.is_empty() { following::action_holders(statement) } else { Vec::new() };
+    for name in asked {
         let purpose = statement.destinations.iter().find(|d| d.name == name).map_or(Purpose::Action, |d| d.purpose);
         for group in bodies::resolve(name, services.texts.labels(), &groups) {
             bodies_to_ask.push((group.clone(), Some((name.to_owned(), purpose))));

@@ -218,12 +218,17 @@ fn place_in_words(services: &Services, place: &str, language: Language) -> Strin
     fill(services.texts.word(language, &format!("liaison.found-{kind}")), &[file.to_owned()])
 }
 
-/// A problem in the reader's language, with its rule and what to do.
-fn shown(services: &Services, problem: &Problem, language: Language) -> serde_json::Value {
+/// What is wrong, in the reader's language, with what to do.
+pub(super) fn problem_text(services: &Services, problem: &Problem, language: Language) -> String {
     let key = format!("problem.{}", problem.key);
     let pattern = services.texts.word(language, &key);
     let about: Vec<String> = problem.about.iter().map(|word| in_words(services, &problem.key, word, language)).collect();
-    let text = if pattern == key { problem.text.clone() } else { fill(pattern, &about) };
+    if pattern == key { problem.text.clone() } else { fill(pattern, &about) }
+}
+
+/// A problem in the reader's language, with its rule and what to do.
+fn shown(services: &Services, problem: &Problem, language: Language) -> serde_json::Value {
+    let text = problem_text(services, problem, language);
     let level = match problem.level {
         Level::Error => "error",
         Level::Warning => "warning",

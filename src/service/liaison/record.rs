@@ -4,6 +4,8 @@
 //! goes out, as which posts it went. Records carry a version octet in front; writes are optimistic, so that two daemons or a
 //! person and a job never overwrite each other.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ const DUE: &str = "liaison-due";
 /// Register of each group's turn: its version orders those who keep a statement at the same time; holds the last number.
 const TURNS: &str = "liaison-turn";
 const VERSION: u8 = 1;
+/// Most statements whose outlines are kept in memory, some kilobytes each.
+const KEPT: usize = 5_000;
 /// Entries read at a time.
 const PAGE: usize = 100;
 
@@ -149,10 +153,30 @@ pub async fn all(services: &Services) -> Result<Vec<Dossier>, Failure> {
     }
 }
 
+/// All dossiers, oldest first, without the texts of their editions; kept in memory until one changes, up to [`KEPT`] of them.
+pub async fn outlines(services: &Services) -> Result<Arc<Vec<Dossier>>, Failure> {
+    let (backend, now) = (services.config.store.backend, services.now());
+    let mark = match services.statements.get(backend, now) {
+        Ok(kept) => return Ok(kept),
+        Err(mark) => mark,
+    };
+    let mut dossiers = all(services).await?;
+    for edition in dossiers.iter_mut().flat_map(|dossier| &mut dossier.statement.editions) {
+        edition.text = String::new();
+    }
+    dossiers.shrink_to_fit();
+    let dossiers = Arc::new(dossiers);
+    if dossiers.len() <= KEPT {
+        services.statements.keep(mark, now, Arc::clone(&dossiers));
+    }
+    Ok(dossiers)
+}
+
 /// Writes a dossier whose record is still of version `expected` (0: new).
 pub async fn put(services: &Services, dossier: &Dossier, expected: u64) -> Result<(), Failure> {
     let id = dossier.statement.id;
     let written = services.store.put_entry(DOSSIERS, &id.to_string(), expected, encode(dossier)).await?;
+    services.statements.changed();
     written
         .map(|_| ())
         .ok_or_else(|| Failure::Store(StoreError::Unavailable(format!("{id} was changed by somebody else at this moment; try again"))))
@@ -173,7 +197,9 @@ pub async fn end_turn(services: &Services, group: &GroupCode, version: u64, numb
 
 /// Removes a dossier that lost its turn before anybody saw it.
 pub async fn forget(services: &Services, id: LiaisonId) -> Result<(), Failure> {
-    Ok(services.store.remove_entry(DOSSIERS, &id.to_string()).await?)
+    services.store.remove_entry(DOSSIERS, &id.to_string()).await?;
+    services.statements.changed();
+    Ok(())
 }
 
 /// Notes that the dossier is to be looked at then.

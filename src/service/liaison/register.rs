@@ -12,8 +12,8 @@ use super::record::{self, Dossier};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
 use crate::domain::id::LiaisonId;
-use crate::domain::language::Localized;
-use crate::domain::liaison::event::{EventKind, state};
+use crate::domain::language::{Language, Localized};
+use crate::domain::liaison::event::{EventKind, State, state};
 use crate::domain::liaison::following;
 use crate::domain::liaison::plain::key;
 use crate::domain::liaison::routing::{Route, Target};
@@ -153,6 +153,14 @@ pub struct AttachmentFile {
     pub bytes: Bytes,
 }
 
+/// A statement as it stands, without judging anybody's right; `None` if there is none.
+///
+/// # Errors
+/// When the store fails.
+pub async fn statement(services: &Services, id: LiaisonId) -> Result<Option<Statement>, Failure> {
+    Ok(record::find(services, id).await?.map(|(_, dossier)| dossier.statement))
+}
+
 /// The dossier with its version.
 pub(super) async fn load(services: &Services, id: LiaisonId) -> Result<(u64, Dossier), Failure> {
     record::find(services, id).await?.ok_or_else(|| unknown(&id.to_string()))
@@ -173,7 +181,7 @@ pub async fn find(services: &Services, name: &str) -> Result<LiaisonId, Failure>
     let compared = key(name);
     let numbered = |statement: &Statement| statement.number.map(|number| key(&format!("{}-LS{number}", statement.group)));
     let matches = |statement: &Statement| key(&statement.name()) == compared || numbered(statement).as_ref() == Some(&compared);
-    let all = record::all(services).await?;
+    let all = record::outlines(services).await?;
     let found = all.iter().rev().find(|dossier| !compared.is_empty() && matches(&dossier.statement));
     found.map(|dossier| dossier.statement.id).ok_or_else(|| unknown(&format!("\"{}\"", name.escape_debug())))
 }
@@ -197,8 +205,11 @@ pub(super) fn today(services: &Services, group: &GroupCode) -> NaiveDate {
 /// # Errors
 /// When the store fails.
 pub async fn list(services: &Services, filter: &Filter) -> Result<Vec<Line>, Failure> {
-    let all = record::all(services).await?;
-    Ok(all.iter().rev().filter(|dossier| passes(services, filter, dossier)).map(|dossier| line(services, dossier)).collect())
+    let lines = |all: &[Dossier]| {
+        all.iter().rev().filter(|dossier| passes(services, filter, dossier)).map(|dossier| line(services, dossier)).collect()
+    };
+    // Only words are looked for in the texts.
+    Ok(if filter.text.is_some() { lines(&record::all(services).await?) } else { lines(&record::outlines(services).await?) })
 }
 
 /// Statements that name one of these addresses as a contact, for the export of a person.
@@ -206,7 +217,7 @@ pub async fn list(services: &Services, filter: &Filter) -> Result<Vec<Line>, Fai
 /// # Errors
 /// When the store fails.
 pub async fn contacts_of(services: &Services, addresses: &[EmailAddress]) -> Result<Vec<serde_json::Value>, Failure> {
-    let all = record::all(services).await?;
+    let all = record::outlines(services).await?;
     let named = all.iter().flat_map(|dossier| {
         let contacts =
             dossier.statement.contacts.iter().filter(|contact| contact.email.as_ref().is_some_and(|email| addresses.contains(email)));
@@ -233,6 +244,11 @@ fn passes(services: &Services, filter: &Filter, dossier: &Dossier) -> bool {
         && filter.deadline_from.is_none_or(|from| s.deadline.is_some_and(|deadline| deadline >= from))
         && filter.deadline_to.is_none_or(|to| s.deadline.is_some_and(|deadline| deadline <= to))
         && filter.text.as_ref().is_none_or(|text| has_text(s, text))
+}
+
+/// Where a statement stands today.
+pub(super) fn state_of(services: &Services, dossier: &Dossier) -> State {
+    state(&dossier.statement, today(services, &dossier.statement.group))
 }
 
 fn has_question(statement: &Statement, wanted: &str) -> bool {
@@ -285,6 +301,23 @@ pub(super) fn line(services: &Services, dossier: &Dossier) -> Line {
 pub async fn show(services: &Services, id: LiaisonId, private: bool) -> Result<Shown, Failure> {
     let (_, dossier) = load(services, id).await?;
     shown(services, &dossier, private).await
+}
+
+/// The same with problems and routes in the reader's language, for pages.
+///
+/// # Errors
+/// As [`show`].
+pub async fn show_in(services: &Services, id: LiaisonId, private: bool, language: Language) -> Result<Shown, Failure> {
+    let (_, dossier) = load(services, id).await?;
+    let mut shown = shown(services, &dossier, private).await?;
+    for (view, problem) in shown.view.problems.iter_mut().zip(&dossier.statement.problems) {
+        view.text = super::receipt::problem_text(services, problem, language);
+    }
+    let routes = judge::routes(services, &dossier.statement).await?;
+    for (view, route) in shown.routes.iter_mut().zip(&routes) {
+        view.reason = services.texts.reason(language, &route.reason);
+    }
+    Ok(shown)
 }
 
 /// The same of a dossier that may not be kept.

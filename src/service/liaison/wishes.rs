@@ -59,12 +59,16 @@ pub async fn set_wish(
     group: &GroupCode,
     address: &EmailAddress,
     wish: Option<&Wish>,
+    dry_run: bool,
 ) -> Result<(), Failure> {
     services.group(group)?;
     let about = || Failure::Refused(Reason::new(Rule::NotSubscribed, [address.as_str(), group.as_str()]));
     let account = services.store.account_by_address(address).await?.ok_or_else(about)?;
     if services.store.subscription(group, account.id).await?.is_none_or(|subscription| !subscription.is_active()) {
         return Err(about());
+    }
+    if dry_run {
+        return Ok(());
     }
     record::put_wish(services, group, &account.id.to_string(), wish).await?;
     let detail = format!("{address}: {}", if wish.is_some() { "statements as a daily digest" } else { "each statement by itself" });

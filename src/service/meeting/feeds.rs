@@ -69,6 +69,15 @@ pub async fn feed_link(services: &Services, account: &Account, anew: bool) -> Re
     Ok(format!("{}/calendar/{token}.ics", services.site.base_url))
 }
 
+/// The number that good addresses of a person's private feeds carry.
+///
+/// # Errors
+/// When the store fails.
+pub async fn feed_number(services: &Services, account: AccountId) -> Result<u32, Failure> {
+    let key = account.to_string();
+    Ok(read(&key, services.store.entry(FEEDS, &key).await?)?.0)
+}
+
 /// The private feed whose address ends in `token`; `None` when the address is no good, or is good no more.
 ///
 /// All meetings of the groups whose announcements she gets, each once, with what only subscribers are told.

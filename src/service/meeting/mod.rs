@@ -26,9 +26,9 @@ use crate::service::{Actor, Failure, Services};
 use record::Marks;
 
 pub use acts::{Given, Reported, cancel, letter, postpone, report, withdraw};
-pub use feeds::{feed, feed_link, private_feed};
+pub use feeds::{feed, feed_link, feed_number, private_feed};
 pub use joiners::{joined, left};
-pub use send::{Preview, preview, send_due};
+pub use send::{Preview, preview, said_by, send_due};
 pub use texts::outlook;
 pub use weekly::send_outlook;
 

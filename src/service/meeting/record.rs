@@ -1,6 +1,7 @@
 //! Meetings and what was sent of them, as they lie in the store: a version octet and postcard.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub const MEETINGS: &str = "meeting";
 /// Register of what was sent.
 pub const NOTICES: &str = "meeting-notices";
 const VERSION: u8 = 1;
+/// Most meetings that are kept in memory.
+const KEPT: usize = 2_000;
 /// Entries read at a time.
 const PAGE: usize = 200;
 /// How often a write is tried again because another was first.
@@ -51,8 +54,21 @@ pub async fn find(services: &Services, id: &MeetingId) -> Result<Option<(u64, Me
     Ok(Some((version, decode(&bytes, &format!("meeting {id}"))?)))
 }
 
-/// All meetings, by id.
+/// All meetings, by id; kept in memory until one changes, up to [`KEPT`] of them.
 pub async fn all(services: &Services) -> Result<Vec<Meeting>, Failure> {
+    let (backend, now) = (services.config.store.backend, services.now());
+    let mark = match services.meetings.get(backend, now) {
+        Ok(kept) => return Ok(kept.to_vec()),
+        Err(mark) => mark,
+    };
+    let meetings = read_all(services).await?;
+    if meetings.len() <= KEPT {
+        services.meetings.keep(mark, now, Arc::new(meetings.clone()));
+    }
+    Ok(meetings)
+}
+
+async fn read_all(services: &Services) -> Result<Vec<Meeting>, Failure> {
     let mut meetings = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -68,6 +84,7 @@ pub async fn all(services: &Services) -> Result<Vec<Meeting>, Failure> {
 /// Writes a meeting whose record is still of version `expected`.
 pub async fn put(services: &Services, meeting: &Meeting, expected: u64) -> Result<(), Failure> {
     let written = services.store.put_entry(MEETINGS, meeting.id.as_str(), expected, encode(meeting)).await?;
+    services.meetings.changed();
     let busy = || Failure::Invalid(format!("{} was changed by somebody else at this moment; look at it, and try again", meeting.id));
     written.map(|_| ()).ok_or_else(busy)
 }

@@ -146,7 +146,8 @@ fn origin(kind: NoticeKind, covered: &[NoticeKey]) -> String {
     format!("{front}{}", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"))
 }
 
-fn said_by(origin: &str) -> Vec<NoticeKey> {
+/// Notices that a post says, by its origin.
+pub fn said_by(origin: &str) -> Vec<NoticeKey> {
     let keys = origin.strip_prefix("meeting:").or_else(|| origin.strip_prefix(CALENDAR_ORIGIN));
     keys.unwrap_or_default().split('+').filter_map(|key| key.parse().ok()).collect()
 }

@@ -69,13 +69,15 @@ pub async fn find(
     }
     let mut page = MemberPage::default();
     let (mut after, mut looked) = (after, 0);
+    // Without a question everybody is found: no more is read than is shown, and one more to know whether there is more.
+    let read = if *wanted == MemberSearch::default() { limit.saturating_add(1).min(READ) } else { READ };
     loop {
-        let members = services.store.members_of_group(&group.code, after, READ).await?;
+        let members = services.store.members_of_group(&group.code, after, read).await?;
         let Some((last, _)) = members.last() else {
             page.next = None;
             return Ok(page);
         };
-        let end = last.account;
+        let (end, all_read) = (last.account, members.len() < read);
         for (subscription, account) in members {
             looked += 1;
             after = Some(subscription.account);
@@ -83,11 +85,14 @@ pub async fn find(
                 page.members.push(found(subscription, &account));
             }
             if page.members.len() == limit || looked >= LOOKED_AT {
-                page.next = after;
+                page.next = after.filter(|after| *after != end || !all_read);
                 return Ok(page);
             }
         }
         after = Some(end);
+        if all_read {
+            return Ok(page);
+        }
     }
 }
 

@@ -92,8 +92,23 @@ impl Page {
         Ok(Self::Part { key: listed.key, items, after })
     }
 
+    /// Words by which a command that gives parts is asked for this one.
+    pub(super) fn words(&self, operation: &Operation) -> Vec<String> {
+        match self {
+            Self::Part { items, after, .. } if operation.listed.is_some_and(|listed| listed.by_parts) => {
+                let after = after.iter().map(|after| format!("--after={after}"));
+                std::iter::once(format!("--limit={items}")).chain(after).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The part of the list, with the cursor of the next one.
     pub(super) fn cut(&self, list: Value) -> Value {
+        if let (Self::Part { .. }, Value::Object(part)) = (self, &list) {
+            let next = part.get("next").and_then(Value::as_str).map(|next| BASE64URL_NOPAD.encode(next.as_bytes()));
+            return json!({ "items": part.get("items"), "next_cursor": next });
+        }
         let (Self::Part { key, items, after }, Value::Array(mut all)) = (self, list.clone()) else { return list };
         let name = |item: &Value| item[*key].as_str().unwrap_or_default().to_owned();
         all.sort_by_cached_key(name);

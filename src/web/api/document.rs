@@ -54,11 +54,13 @@ fn described(operation: &Operation) -> Value {
     let query = |name: &str, schema: Value, needed: bool, about: &str| json!({ "name": name, "in": "query", "required": needed, "schema": schema, "description": about });
     let mut described = json!({ "operationId": operation.id, "summary": operation.summary, "tags": [operation.area.as_str()] });
     if operation.writes {
-        parameters.push(query("dry_run", json!({ "type": "boolean" }), false, "give the same report and change nothing"));
+        if operation.rehearses {
+            parameters.push(query("dry_run", json!({ "type": "boolean" }), false, "give the same report and change nothing"));
+        }
         parameters
             .push(json!({ "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": 255 } }));
         parameters.push(json!({ "name": "If-Match", "in": "header", "schema": { "type": "string" } }));
-        described["requestBody"] = body(operation.fields);
+        described["requestBody"] = body(operation);
     } else {
         parameters.extend(operation.fields.iter().map(|field| query(field.name, schema(field), field.needed, field.about)));
         parameters.push(json!({ "name": "If-None-Match", "in": "header", "schema": { "type": "string" } }));
@@ -77,7 +79,8 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
-fn body(fields: &[Field]) -> Value {
+fn body(operation: &Operation) -> Value {
+    let fields = operation.fields;
     let mut properties: Map<String, Value> = fields
         .iter()
         .map(|field| {
@@ -86,7 +89,9 @@ fn body(fields: &[Field]) -> Value {
             (field.name.to_owned(), described)
         })
         .collect();
-    properties.insert("dry_run".into(), json!({ "type": "boolean" }));
+    if operation.rehearses {
+        properties.insert("dry_run".into(), json!({ "type": "boolean" }));
+    }
     let needed: Vec<&str> = fields.iter().filter(|field| field.needed).map(|field| field.name).collect();
     let schema = json!({ "type": "object", "properties": properties, "required": needed, "additionalProperties": false });
     json!({ "required": !needed.is_empty(), "content": { "application/json": { "schema": schema } } })

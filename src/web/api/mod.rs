@@ -92,10 +92,12 @@ impl Api {
             return Ok(rendered.unless_known(head.headers.get(IF_NONE_MATCH)));
         }
         let body = read_body(operation, body).await?;
+        let given = fields(operation, &head.headers, &body, query)?;
+        // A request that is wrong in itself is told so, whatever it expects of the object (RFC 9110 section 13.2.1).
+        operation.words(&values, given.clone()).map_err(|text| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text))?;
         if let Some(expected) = head.headers.get(IF_MATCH) {
             self.must_be(operation, &values, &token, expected.to_str().unwrap_or_default()).await?;
         }
-        let given = fields(operation, &head.headers, &body, query)?;
         let Some(key) = head.headers.get("idempotency-key") else {
             return Ok(self.change(operation, &values, given, &token).await.into_response());
         };
@@ -130,7 +132,9 @@ impl Api {
         token: &Token,
     ) -> Result<Rendered, Problem> {
         let page = answer::Page::of(operation, &mut query)?;
-        let words = operation.words(parts, query).map_err(|text| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text))?;
+        let mut words = operation.words(parts, query).map_err(|text| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text))?;
+        let at = operation.command.len();
+        words.words.splice(at..at, page.words(operation));
         let order = Order { words: words.words, files: Vec::new(), actor: token.actor() };
         match self.commands.carry_out(order).await {
             Outcome::Done { json, .. } => Ok(Rendered::of(&page.cut(json))),
@@ -237,8 +241,20 @@ fn fields(operation: &Operation, headers: &HeaderMap, body: &Bytes, query: Map<S
             Err(error) => return Err(Problem::new(StatusCode::BAD_REQUEST, &format!("the body is no JSON: {error}"))),
         }
     };
-    if let Some(dry_run) = query.get("dry_run") {
-        given.entry("dry_run").or_insert_with(|| dry_run.clone());
+    let wrong = |text: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text);
+    if let Some(name) = query.keys().find(|name| *name != "dry_run" || !operation.rehearses) {
+        return Err(wrong(format!("`{name}` is no parameter of this address; the fields are those of the body")));
+    }
+    // Whoever says in one place that nothing is to be changed must not be overruled by the other.
+    if let Some(asked) = query.get("dry_run") {
+        let asked = match asked.as_str() {
+            Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            _ => return Err(wrong("`dry_run` in the address is neither true nor false".into())),
+        };
+        if given.insert("dry_run".to_owned(), Value::Bool(asked)).is_some_and(|said| said != Value::Bool(asked)) {
+            return Err(wrong("`dry_run` is one thing in the address and another in the body".into()));
+        }
     }
     Ok(given)
 }

@@ -32,6 +32,8 @@ pub enum Goes {
     Last,
     /// Into this option.
     Option(&'static str),
+    /// A file that the command reads as its standard input.
+    Input,
 }
 
 /// A field of the body, or of the query for GET.
@@ -54,6 +56,8 @@ pub struct Field {
 pub struct Listed {
     /// The member of each item that names it.
     pub key: &'static str,
+    /// Does the command itself give a part of the list (`--limit`, `--after`)? A list that may be long does.
+    pub by_parts: bool,
 }
 
 /// One operation.
@@ -77,6 +81,8 @@ pub struct Operation {
     pub fields: &'static [Field],
     /// Is the answer a list?
     pub listed: Option<Listed>,
+    /// Can it be tried out with `dry_run`? What only reads cannot.
+    pub rehearses: bool,
 }
 
 /// Words and the file that they name.
@@ -106,7 +112,7 @@ impl Operation {
     pub fn words(&self, parts: &[String], mut given: Map<String, Value>) -> Result<Words, String> {
         let mut words: Vec<String> = self.command.iter().map(ToString::to_string).collect();
         let (mut last, mut file) = (parts.to_vec(), None);
-        if self.writes && truth(given.remove("dry_run"), "dry_run")?.unwrap_or(false) {
+        if self.rehearses && truth(given.remove("dry_run"), "dry_run")?.unwrap_or(false) {
             words.push("--dry-run".into());
         }
         for field in self.fields {
@@ -137,6 +143,7 @@ impl Operation {
             }
             match field.goes {
                 Goes::Last => last.extend(values),
+                Goes::Input => {}
                 Goes::Option(option) => words.push(format!("{option}={}", values.join(","))),
             }
         }

@@ -23,7 +23,7 @@ const fn needed(name: &'static str, shape: Shape, option: &'static str, about: &
 }
 
 const fn read(path: &'static str, id: &'static str, area: Area, command: &'static [&'static str], summary: &'static str) -> Operation {
-    Operation { method: "GET", path, id, summary, area, writes: false, command, fields: &[], listed: None }
+    Operation { method: "GET", path, id, summary, area, writes: false, command, fields: &[], listed: None, rehearses: false }
 }
 
 const fn list(
@@ -34,7 +34,24 @@ const fn list(
     key: &'static str,
     summary: &'static str,
 ) -> Operation {
-    Operation { listed: Some(Listed { key }), ..read(path, id, area, command, summary) }
+    Operation { listed: Some(Listed { key, by_parts: false }), ..read(path, id, area, command, summary) }
+}
+
+/// A list that may be long: the command reads no more of it than one page.
+const fn long_list(
+    path: &'static str,
+    id: &'static str,
+    area: Area,
+    command: &'static [&'static str],
+    key: &'static str,
+    summary: &'static str,
+) -> Operation {
+    Operation { listed: Some(Listed { key, by_parts: true }), ..read(path, id, area, command, summary) }
+}
+
+/// One that cannot be tried out.
+const fn at_once(operation: Operation) -> Operation {
+    Operation { rehearses: false, ..operation }
 }
 
 const fn act(
@@ -46,7 +63,7 @@ const fn act(
     fields: &'static [Field],
     summary: &'static str,
 ) -> Operation {
-    Operation { method, path, id, summary, area, writes: true, command, fields, listed: None }
+    Operation { method, path, id, summary, area, writes: true, command, fields, listed: None, rehearses: true }
 }
 
 const fn with(operation: Operation, fields: &'static [Field]) -> Operation {
@@ -54,7 +71,7 @@ const fn with(operation: Operation, fields: &'static [Field]) -> Operation {
 }
 
 const ADDRESSES: Field = last("addresses", Shape::Texts, "addresses of accounts");
-const SETTINGS: [Field; 9] = [
+const SETTINGS: [Field; 11] = [
     option("role", Shape::Text, "--role", "`member`, `moderator` or `manager`"),
     option("languages", Shape::Texts, "--languages", "languages in order of preference"),
     option("delivery", Shape::Text, "--delivery", "`each`, `digest` or `none`"),
@@ -64,6 +81,8 @@ const SETTINGS: [Field; 9] = [
     option("own_posts", Shape::Truth, "--own-posts", "does she get her own posts?"),
     option("links", Shape::Truth, "--links", "links instead of attachments"),
     option("plain_digest", Shape::Truth, "--plain-digest", "digests as plain text"),
+    option("moderated", Shape::Truth, "--moderated", "are her posts held for a moderator first?"),
+    option("invitations", Shape::Truth, "--invitations", "meetings as invitations to her alone"),
 ];
 const ADD: &[Field] = &[
     ADDRESSES,
@@ -76,6 +95,8 @@ const ADD: &[Field] = &[
     SETTINGS[6],
     SETTINGS[7],
     SETTINGS[8],
+    SETTINGS[9],
+    SETTINGS[10],
     option("invite", Shape::Text, "--invite", "invite an outsider: the last day, or an empty text for no end"),
 ];
 const FILTER: &[Field] = &[
@@ -91,6 +112,7 @@ const FILTER: &[Field] = &[
 const EXPORT: &[Field] = &[FILTER[0], FILTER[3], option("format", Shape::Text, "--format", "`csv`, `json` or `mbox`")];
 const SUBMIT: &[Field] = &[last("message", Shape::File, "the mail"), option("group", Shape::Text, "--group", "for this group")];
 const TOML: &[Field] = &[last("toml", Shape::File, "the file as text")];
+const RENEW: Field = option("renew", Shape::Switch, "--renew", "make a new address; the one before ends");
 const ID_REASON: &[Field] = &[needed("reason", Shape::Text, "--reason", "what the author is told")];
 
 /// All of them.
@@ -99,7 +121,14 @@ pub const OPERATIONS: &[Operation] = &[
     act("POST", "/groups", "applyGroups", Area::Groups, &["group", "apply"], TOML, "Add and change groups as a TOML file says."),
     read("/groups/{code}", "showGroup", Area::Groups, &["group", "show"], "One group with its settings and addresses."),
     act("POST", "/groups/{code}/retire", "retireGroup", Area::Groups, &["group", "retire"], &[], "End a group."),
-    list("/groups/{code}/members", "listMembers", Area::Members, &["member", "list"], "address", "All subscribers with state and reason."),
+    long_list(
+        "/groups/{code}/members",
+        "listMembers",
+        Area::Members,
+        &["member", "list"],
+        "address",
+        "All subscribers with state and reason.",
+    ),
     act(
         "POST",
         "/groups/{code}/members",
@@ -128,7 +157,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[],
         "End a subscription; no import brings the person back.",
     ),
-    list("/accounts", "listAccounts", Area::Accounts, &["account", "list"], "address", "All accounts."),
+    long_list("/accounts", "listAccounts", Area::Accounts, &["account", "list"], "address", "All accounts."),
     act(
         "POST",
         "/accounts/import",
@@ -165,7 +194,15 @@ pub const OPERATIONS: &[Operation] = &[
     read("/accounts/{address}/export", "exportAccount", Area::Accounts, &["account", "export"], "Everything that is kept about a person."),
     list("/holds", "listHeld", Area::Holds, &["hold", "list"], "id", "Posts that wait for a moderator or for their author."),
     read("/holds/{id}", "showHeld", Area::Holds, &["hold", "show"], "One held post."),
-    act("POST", "/holds/{id}/release", "releaseHeld", Area::Holds, &["hold", "release"], &[], "Distribute a held post."),
+    act(
+        "POST",
+        "/holds/{id}/release",
+        "releaseHeld",
+        Area::Holds,
+        &["hold", "release"],
+        &[option("always", Shape::Switch, "--always", "let its proved sender through always from now on")],
+        "Distribute a held post.",
+    ),
     act("POST", "/holds/{id}/reject", "rejectHeld", Area::Holds, &["hold", "reject"], ID_REASON, "Send a held post back with a reason."),
     act("POST", "/holds/{id}/discard", "discardHeld", Area::Holds, &["hold", "discard"], &[], "Drop a held post without a word."),
     list(
@@ -291,6 +328,150 @@ pub const OPERATIONS: &[Operation] = &[
         &[],
         "Forget the scores of an address and bring its subscriptions back.",
     ),
+    act("POST", "/groups/{code}/rules", "applyRules", Area::Members, &["group", "rules"], &[], "Carry out a group's membership rules."),
+    read("/groups/{code}/members/export", "exportMembers", Area::Members, &["member", "export"], "All subscribers of a group at once."),
+    at_once(act(
+        "POST",
+        "/groups/{code}/members/{address}/feed",
+        "feedMember",
+        Area::Archive,
+        &["archive", "feed"],
+        &[RENEW],
+        "The address of a subscriber's private feed of the archive.",
+    )),
+    act(
+        "POST",
+        "/groups/{code}/members/{address}/statements",
+        "setStatements",
+        Area::Members,
+        &["liaison", "digest"],
+        &[
+            option("off", Shape::Switch, "--off", "each statement by itself again"),
+            option("at_once", Shape::Text, "--at-once", "purposes and Questions that still come at once"),
+            option("shown", Shape::Texts, "--shown", "of those in the digest only these purposes"),
+        ],
+        "How a subscriber takes the statements of a group.",
+    ),
+    act(
+        "POST",
+        "/accounts/{address}/password",
+        "setPassword",
+        Area::Accounts,
+        &["account", "password"],
+        &[
+            option("generate", Shape::Switch, "--generate", "make a random one and show it, this once"),
+            option("clear", Shape::Switch, "--clear", "take it away"),
+            field("password", Shape::File, Goes::Input, false, "the password, where neither is set"),
+        ],
+        "Set the password with which a person sends mail.",
+    ),
+    at_once(act(
+        "POST",
+        "/accounts/{address}/calendar",
+        "calendarOfAccount",
+        Area::Meetings,
+        &["meeting", "feed"],
+        &[RENEW],
+        "The address of a person's private calendar.",
+    )),
+    act(
+        "POST",
+        "/directory/sync",
+        "syncDirectory",
+        Area::Accounts,
+        &["directory", "sync"],
+        &[
+            option("force", Shape::Switch, "--force", "let it remove more than 10 %"),
+            option("full", Shape::Switch, "--full", "read everybody anew"),
+        ],
+        "Read the LDAP server and let the accounts follow.",
+    ),
+    act(
+        "POST",
+        "/liaisons/{id}/correct",
+        "correctLiaison",
+        Area::Liaisons,
+        &["liaison", "correct"],
+        &[last("lines", Shape::File, "lines such as `Deadline: 22 January 2027`")],
+        "Correct single fields before it goes out.",
+    ),
+    act(
+        "POST",
+        "/liaisons/{id}/acknowledge",
+        "acknowledgeLiaison",
+        Area::Liaisons,
+        &["liaison", "acknowledge"],
+        &[option("by", Shape::Text, "--by", "the body, as the statement names it")],
+        "Note that a body has it.",
+    ),
+    act(
+        "POST",
+        "/liaisons/{id}/take",
+        "takeLiaison",
+        Area::Liaisons,
+        &["liaison", "take"],
+        &[needed("note", Shape::Text, "--note", "what was done, and by whom")],
+        "Note that what it asks for was done; its reminders stop.",
+    ),
+    act(
+        "POST",
+        "/liaisons/{id}/reassign",
+        "reassignLiaison",
+        Area::Liaisons,
+        &["liaison", "reassign"],
+        &[needed("to", Shape::Text, "--to", "an address")],
+        "Let somebody else hold the action.",
+    ),
+    act(
+        "POST",
+        "/liaisons/{id}/resend",
+        "resendLiaison",
+        Area::Liaisons,
+        &["liaison", "resend"],
+        &[last("address", Shape::Text, "address of one of its readers")],
+        "Send it again to one of its readers.",
+    ),
+    act(
+        "POST",
+        "/meetings/{id}/letter",
+        "addLetter",
+        Area::Meetings,
+        &["meeting", "letter"],
+        &[
+            option("reference", Shape::Text, "--reference", "needed the first time"),
+            option("file", Shape::File, "--file", "the letter itself"),
+        ],
+        "Add the letter that convenes a meeting.",
+    ),
+    act(
+        "POST",
+        "/groups/{code}/archive/import",
+        "importArchive",
+        Area::Archive,
+        &["archive", "import"],
+        &[last("mbox", Shape::File, "the mails as an mbox file")],
+        "Take mails into the archive; nobody gets them.",
+    ),
+    read(
+        "/groups/{code}/archive/verify",
+        "verifyArchive",
+        Area::Archive,
+        &["archive", "verify"],
+        "Compare the archive with its sealed manifests.",
+    ),
+    at_once(act(
+        "POST",
+        "/groups/{code}/archive/seal",
+        "sealArchive",
+        Area::Archive,
+        &["archive", "seal"],
+        &[],
+        "Seal the months that are over.",
+    )),
+    at_once(act("POST", "/archive/rebuild", "rebuildArchive", Area::Admin, &["archive", "rebuild"], &[], "Make the search index again.")),
+    read("/keys", "listKeys", Area::Admin, &["key", "list"], "Since when there are which keys of tokens."),
+    act("POST", "/keys/rotate", "rotateKeys", Area::Admin, &["key", "rotate"], &[], "Make a new key for tokens from now on."),
+    act("POST", "/keys/forget", "forgetKeys", Area::Admin, &["key", "forget"], &[], "Read tokens of earlier keys no more."),
     list("/tokens", "listTokens", Area::Admin, &["token", "list"], "name", "Tokens without their secrets."),
     act(
         "POST",
@@ -312,6 +493,48 @@ pub const OPERATIONS: &[Operation] = &[
             option("group", Shape::Text, "--group", "only acts in this group"),
             option("limit", Shape::Number, "--limit", "how many entries at most"),
         ],
+    ),
+    list("/webhooks", "listWebhooks", Area::Admin, &["webhook", "list"], "name", "Programs that are told what happens."),
+    act(
+        "POST",
+        "/webhooks",
+        "addWebhook",
+        Area::Admin,
+        &["webhook", "add"],
+        &[
+            last("name", Shape::Text, "what it is called"),
+            last("url", Shape::Text, "where it listens"),
+            option("events", Shape::Texts, "--events", "only these events, such as `post.accepted`"),
+            option("groups", Shape::Texts, "--groups", "only what happens in these groups"),
+        ],
+        "Tell a program what happens from now on; the secret is shown once.",
+    ),
+    act("DELETE", "/webhooks/{name}", "removeWebhook", Area::Admin, &["webhook", "remove"], &[], "Tell the program nothing more."),
+    act("POST", "/webhooks/{name}/test", "testWebhook", Area::Admin, &["webhook", "test"], &[], "Send an event of type `test` now."),
+    act(
+        "POST",
+        "/webhooks/{name}/replay",
+        "replayWebhook",
+        Area::Admin,
+        &["webhook", "replay"],
+        &[
+            option("since", Shape::Text, "--since", "from this time on"),
+            option("after", Shape::Text, "--after", "instead: behind this event"),
+        ],
+        "Tell the program again what happened.",
+    ),
+    act(
+        "POST",
+        "/webhooks/{name}/enable",
+        "enableWebhook",
+        Area::Admin,
+        &["webhook", "enable"],
+        &[],
+        "Go on with a webhook that failed for too long.",
+    ),
+    with(
+        read("/webhooks/events", "listEvents", Area::Admin, &["webhook", "events"], "The latest events that can be replayed."),
+        &[option("since", Shape::Text, "--since", "from this time on"), option("limit", Shape::Number, "--limit", "how many at most")],
     ),
     read("/check", "check", Area::Admin, &["check"], "Configuration, templates, store, relay and clock, with remedies."),
 ];

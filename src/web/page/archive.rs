@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::choices::{day, language_name, moment, size};
 use super::manage::download;
 use super::rich;
+use crate::domain::group::ArchiveAccess;
 use crate::domain::id::PostId;
 use crate::domain::language::Language;
 use crate::service::archive::{self, PostLine, Reader};
@@ -63,7 +64,12 @@ fn post_line(site: &Site, visit: &Visit, line: &PostLine, quote: String) -> Line
 /// `GET /groups/CODE/archive?before=&q=&from=`
 pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
     let code = &scope.group.code;
+    let feed = match visit.account() {
+        Some(account) if scope.group.archive != ArchiveAccess::Public => Some(archive::feed_link(&site.services, account, code).await?),
+        _ => None,
+    };
     let frame = context! {
+        feed => feed,
         code => code.as_str(),
         group_name => scope.group.name.best(&visit.languages()).cloned().unwrap_or_default(),
         q => visit.asked("q").unwrap_or_default(),

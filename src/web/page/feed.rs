@@ -1,7 +1,8 @@
 //! `/groups/CODE/feed.atom` (RFC 4287): meetings, and the posts of a public archive; nothing that only members may see.
+//! `/feed/TOKEN.atom`: the posts of another archive, for one reader.
 
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
@@ -54,8 +55,30 @@ pub async fn group(State(site): State<Site>, visit: Visit, scope: Scope) -> Resu
     Ok(atom(&site, &format!("/groups/{code}"), &title, entries))
 }
 
-/// The feed of these entries, the newest first.
-pub fn atom(site: &Site, path: &str, title: &str, mut entries: Vec<Entry>) -> Response {
+/// `GET /feed/TOKEN.atom`: the posts of an archive for the one reader who knows the address; a wrong or ended one is a plain 404.
+pub async fn private(State(site): State<Site>, Path(token): Path<String>) -> Result<Response, Problem> {
+    let key = token.strip_suffix(".atom").ok_or_else(Problem::missing)?;
+    let feed = archive::private_feed(&site.services, key, ENTRIES).await?.ok_or_else(Problem::missing)?;
+    let code = &feed.group.code;
+    let entries = feed.page.threads.into_iter().map(|thread| Entry {
+        path: format!("/groups/{code}/archive/{}", thread.id),
+        title: thread.subject,
+        summary: thread.author,
+        at: thread.at,
+    });
+    let title = feed.group.name.best(&feed.account.languages).cloned().unwrap_or_else(|| code.to_string());
+    let mut response = written(&site, &format!("/groups/{code}"), &format!("/feed/{token}"), &title, entries.collect());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
+}
+
+/// The feed of these entries, the newest first; it lies beside the page that it is about.
+pub fn atom(site: &Site, path: &str, title: &str, entries: Vec<Entry>) -> Response {
+    written(site, path, &format!("{path}/feed.atom"), title, entries)
+}
+
+/// `path` is that of the page, `own` that of the feed.
+fn written(site: &Site, path: &str, own: &str, title: &str, mut entries: Vec<Entry>) -> Response {
     use std::fmt::Write as _;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     entries.truncate(ENTRIES);
@@ -64,11 +87,12 @@ pub fn atom(site: &Site, path: &str, title: &str, mut entries: Vec<Entry>) -> Re
     let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut feed = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<id>{0}</id>\n<title>{1}</title>\n\
-         <updated>{2}</updated>\n<link href=\"{0}\"/>\n<link rel=\"self\" href=\"{0}/feed.atom\"/>\n<author><name>{3}</name></author>\n",
+         <updated>{2}</updated>\n<link href=\"{0}\"/>\n<link rel=\"self\" href=\"{4}\"/>\n<author><name>{3}</name></author>\n",
         xml(&format!("{base}{path}")),
         xml(title),
         time(updated),
         xml(&site.settings().name),
+        xml(&format!("{base}{own}")),
     );
     for entry in &entries {
         let address = xml(&format!("{base}{}", entry.path));

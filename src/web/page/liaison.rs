@@ -216,7 +216,7 @@ async fn one(site: &Site, visit: &Visit, id: &str) -> Result<(Shown, StatementRi
     if !sees(right, shown.view.state) {
         return Err(Problem::missing());
     }
-    let private = right.insider.then_some(liaison::show(&site.services, id, true));
+    let private = right.insider.then_some(liaison::show_in(&site.services, id, true, visit.language));
     match private {
         Some(private) => Ok((private.await?, right)),
         None => Ok((shown, right)),

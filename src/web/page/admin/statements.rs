@@ -30,7 +30,7 @@ async fn hers(site: &Site, visit: &Visit, id: &str) -> Result<serde_json::Value,
     if !is_hers(visit, &line.group) {
         return Err(Problem::missing());
     }
-    let shown = liaison::show(&site.services, id, true).await?;
+    let shown = liaison::show_in(&site.services, id, true, visit.language).await?;
     Ok(serde_json::to_value(&shown).unwrap_or_default())
 }
 

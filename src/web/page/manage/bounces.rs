@@ -32,7 +32,7 @@ struct Row {
 /// `GET /manage/CODE/bounces`
 pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
     let mut rows = Vec::new();
-    for one in bounce::list(&site.services, Some(&scope.group.code)).await?.into_iter().take(SHOWN) {
+    for one in bounce::worst(&site.services, Some(&scope.group.code), SHOWN).await? {
         let Ok(address) = one.address.parse() else { continue };
         let Some(account) = site.services.store.account_by_address(&address).await? else { continue };
         rows.push(Row {
