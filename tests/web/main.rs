@@ -4,6 +4,7 @@ mod api;
 mod authority;
 mod browser;
 mod confirm;
+mod conformance;
 mod headers;
 mod hostile;
 mod sign_in;
