@@ -48,6 +48,8 @@ fn sample(operation: &Operation) -> Map<String, Value> {
         .iter()
         .map(|field| {
             let value = match (field.shape, field.name) {
+                // Each excludes another field of its operation.
+                (_, "clear" | "after" | "off") => Value::Null,
                 (Shape::Text, "role") => json!("member"),
                 (Shape::Text, "delivery") => json!("each"),
                 (Shape::Text, "format") => json!("json"),
