@@ -133,7 +133,7 @@ mod tests {
         let renewal = pages.look(key(1), (2, 1), at(1)).err().unwrap();
         assert_eq!(shown(pages.look(key(1), (2, 1), at(1))), Some(7));
         drop(renewal);
-        let renewal = pages.look(key(1), (2, 1), at(1)).err().expect("the one who began went away");
+        let renewal = pages.look(key(1), (2, 1), at(1)).expect_err("the one who began went away");
         renewal.done(page(8), (2, 1), at(1));
         assert_eq!(shown(pages.look(key(1), (2, 1), at(2))), Some(8));
     }

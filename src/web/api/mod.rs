@@ -95,14 +95,19 @@ impl Api {
         let given = fields(operation, &head.headers, &body, query)?;
         // A request that is wrong in itself is told so, whatever it expects of the object (RFC 9110 section 13.2.1).
         operation.words(&values, given.clone()).map_err(|text| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text))?;
+        let key = match head.headers.get("idempotency-key") {
+            Some(key) => {
+                let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= repetition::KEY_OCTETS);
+                Some(key.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the Idempotency-Key is empty, too long or no text"))?)
+            }
+            None => None,
+        };
         if let Some(expected) = head.headers.get(IF_MATCH) {
             self.must_be(operation, &values, &token, expected.to_str().unwrap_or_default()).await?;
         }
-        let Some(key) = head.headers.get("idempotency-key") else {
+        let Some(key) = key else {
             return Ok(self.change(operation, &values, given, &token).await.into_response());
         };
-        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= repetition::KEY_OCTETS);
-        let key = key.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the Idempotency-Key is empty, too long or no text"))?;
         let address = format!("{} {}?{}", head.method, head.uri.path(), head.uri.query().unwrap_or_default());
         self.once(operation, &values, given, &token, key, &[address.as_bytes(), &body]).await
     }
