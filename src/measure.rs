@@ -58,6 +58,7 @@ struct Meters {
     verbs: Histogram,
     planned: Counter,
     outcomes: [Counter; 6],
+    last_outcome: Gauge,
     sessions: Gauge,
     claimed: Gauge,
     away: Gauge,
@@ -87,6 +88,7 @@ pub fn install(started_at: f64) {
             verbs: histogram!("enlace_commit_verbs"),
             planned: counter!("enlace_recipients_planned_total"),
             outcomes: STATES.map(|state| counter!("enlace_outcomes_total", "state" => state)),
+            last_outcome: gauge!("enlace_last_outcome_timestamp_seconds"),
             sessions: gauge!("enlace_relay_sessions"),
             claimed: gauge!("enlace_batches_claimed"),
             away: gauge!("enlace_relay_away"),
@@ -103,6 +105,7 @@ fn describe() {
     describe_counter!("enlace_outcomes_total", "What came of attempts with the relay, by state of the recipient afterwards");
     describe_counter!("enlace_webhook_deliveries_total", "Tries to tell programs of events, by outcome");
     describe_gauge!("enlace_webhooks_disabled", "Webhooks that failed for too long and rest until somebody enables them");
+    describe_gauge!("enlace_last_outcome_timestamp_seconds", "When the latest outcome came to be on disk, in seconds since 1970");
     describe_gauge!("enlace_relay_sessions", "Sessions with the relay that are open or being opened");
     describe_gauge!("enlace_batches_claimed", "Batches this process works on");
     describe_gauge!("enlace_relay_away", "1 while no session with the relay can be opened");
@@ -171,6 +174,13 @@ pub fn outcome(state: &'static str) {
 pub fn webhook(arrived: bool) {
     if METERS.get().is_some() {
         counter!("enlace_webhook_deliveries_total", "outcome" => if arrived { "arrived" } else { "failed" }).increment(1);
+    }
+}
+
+/// Outcomes are on disk since `at`, in milliseconds since 1970.
+pub fn outcomes_noted(at: i64) {
+    if let Some(meters) = METERS.get() {
+        meters.last_outcome.set(at as f64 / 1e3);
     }
 }
 

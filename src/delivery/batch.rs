@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::floor::Floor;
 use super::lanes::{Open, Work};
 use crate::domain::ledger::{Outcome, RecipientState, RelayAnswer, after, retry_wait};
-use crate::measure::{Stage, Timer};
+use crate::measure::{self, Stage, Timer};
 use crate::store::{Claim, DueBatch, StoreError};
 
 /// Pause between two attempts to write what the store would not take.
@@ -164,6 +164,7 @@ impl ActiveBatch {
                 }
             }
             timer.done();
+            measure::outcomes_noted(floor.services.now().timestamp_millis());
             if failures > 0 {
                 floor.store_recovered();
             }

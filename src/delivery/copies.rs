@@ -139,6 +139,11 @@ impl Copies {
         Ok(made)
     }
 
+    /// The edition, if it is in memory.
+    pub fn at_hand(&self, post: PostId, edition: u8, group: u8) -> Option<Arc<Edition>> {
+        self.known((post, edition, group))
+    }
+
     /// Forgets the editions of a post that has none to send any more.
     pub fn forget(&self, post: PostId) {
         let mut kept = self.lock();

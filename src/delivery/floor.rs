@@ -45,6 +45,8 @@ pub struct Floor {
     pub work: Notify,
     /// Rung when a batch has been settled.
     pub freed: Notify,
+    /// Sessions that wait for a turn.
+    waiting: AtomicUsize,
     /// Sessions that are open or being opened.
     pub sessions: AtomicUsize,
     /// Copies the relay took since the start.
@@ -93,6 +95,7 @@ impl Floor {
             settings: parts.settings,
             work: Notify::new(),
             freed: Notify::new(),
+            waiting: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
             board: Mutex::new(board),
@@ -153,12 +156,25 @@ impl Floor {
             if let Some((turn, batch)) = self.take_turn(connected) {
                 return Next::Turn(turn, batch);
             }
-            tokio::select! {
-                () = rung => {}
-                () = self.stop.cancelled() => return Next::Stop,
-                () = tokio::time::sleep_until(deadline) => return Next::Idle,
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let woken = tokio::select! {
+                () = rung => None,
+                () = self.stop.cancelled() => Some(Next::Stop),
+                () = tokio::time::sleep_until(deadline) => Some(Next::Idle),
+            };
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            if let Some(next) = woken {
+                return next;
             }
         }
+    }
+
+    /// A transaction to be made after the present one; none while other sessions wait for one.
+    pub fn turn_ahead(&self) -> Option<(Turn, Arc<ActiveBatch>)> {
+        if self.waiting.load(Ordering::SeqCst) > 0 || self.is_stopping() {
+            return None;
+        }
+        self.take_turn(true)
     }
 
     fn take_turn(&self, connected: bool) -> Option<(Turn, Arc<ActiveBatch>)> {

@@ -1,7 +1,8 @@
 //! A session's life: ask for a turn, compose the copy, hand it over, note what the relay said.
 //!
-//! The envelope of a transaction goes out while the outcome of the one before is still on its way to the disk; the final
-//! dot waits for it. A session that the relay closed between two transactions is replaced at once, without counting as
+//! The envelope of a transaction goes out while the outcome of the one before is still on its way to the disk; its final
+//! dot waits for that. When more work waits than sessions, the envelope of the next transaction goes out with the final dot
+//! of the present one. A session that the relay closed between two transactions is replaced at once, without counting as
 //! an attempt.
 
 use std::sync::Arc;
@@ -41,19 +42,54 @@ impl Worker {
 
     /// Works until the delivery stops.
     pub async fn run(mut self) {
+        let mut ahead: Option<Prepared> = None;
         loop {
-            let connected = self.session.as_ref().is_some_and(|session| session.is_open());
-            match self.floor.next(connected, self.floor.settings.idle).await {
-                Next::Turn(turn, batch) => {
-                    self.serve(&turn, &batch).await;
-                    self.floor.turn_done(&turn);
+            let prepared = match ahead.take() {
+                Some(prepared) if self.is_connected() => prepared,
+                // Whoever has a session may have it.
+                Some(prepared) => {
+                    self.floor.put_back(&prepared.turn, &prepared.batch);
+                    self.floor.turn_done(&prepared.turn);
+                    continue;
                 }
-                Next::Idle => self.hang_up().await,
-                Next::Stop => break,
-            }
+                None => match self.floor.next(self.is_connected(), self.floor.settings.idle).await {
+                    Next::Turn(turn, batch) => Prepared::new(&self.floor, turn, batch).await,
+                    Next::Idle => {
+                        self.hang_up().await;
+                        continue;
+                    }
+                    Next::Stop => break,
+                },
+            };
+            ahead = self.look_ahead(&prepared);
+            self.serve(&prepared, ahead.as_ref()).await;
+            self.floor.turn_done(&prepared.turn);
         }
         self.noted.wait().await;
         self.hang_up().await;
+    }
+
+    fn is_connected(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_open())
+    }
+
+    /// The transaction after this one, so that its envelope can go out with the final dot of this one. Only while nobody
+    /// else would take it at once, and not behind a bulky message, which would keep it waiting.
+    fn look_ahead(&self, present: &Prepared) -> Option<Prepared> {
+        let announces = self.session.as_ref().is_some_and(|session| session.is_open() && session.takes_announcements());
+        if !announces || present.turn.bulky || present.copy.is_err() {
+            return None;
+        }
+        let (turn, batch) = self.floor.turn_ahead()?;
+        let first = turn.recipients[0];
+        let at_hand = self.floor.copies.at_hand(batch.claim.post.id, first.edition, first.group);
+        let Some(edition) = at_hand.filter(|_| !turn.bulky) else {
+            self.floor.put_back(&turn, &batch);
+            self.floor.turn_done(&turn);
+            return None;
+        };
+        let copy = Ok(Copy::of(&self.floor, edition, &turn, &batch.claim));
+        Some(Prepared { turn, batch, copy })
     }
 
     async fn hang_up(&mut self) {
@@ -90,14 +126,15 @@ impl Worker {
         }
     }
 
-    async fn serve(&mut self, turn: &Turn, batch: &Arc<ActiveBatch>) {
+    async fn serve(&mut self, present: &Prepared, next: Option<&Prepared>) {
+        let Prepared { turn, batch, copy } = present;
         if batch.began.elapsed() > self.floor.settings.lease.mul_f64(LEASE_USED) {
-            // The process stood still for a while: others may have the batch by now.
+            // The process stood still for a while: others may have the batch by now. What was announced is not sent.
+            self.hang_up().await;
             return batch.give_back(&self.floor, turn.recipients.len());
         }
-        let first = turn.recipients[0];
-        let answers = match self.floor.copies.edition(&batch.claim.post, first.edition, first.group).await {
-            Ok(edition) => match self.hand_over(&edition, turn, batch).await {
+        let answers = match copy {
+            Ok(copy) => match self.hand_over(copy, present, next).await {
                 Ok(answers) => {
                     self.floor.came_back(turn, batch, &answers).await;
                     answers
@@ -110,7 +147,7 @@ impl Worker {
             },
             Err(error) => {
                 tracing::error!(post.id = %turn.key.post, %error, "no copy for {} recipients", turn.recipients.len());
-                vec![no_copy(&error); turn.recipients.len()]
+                vec![no_copy(error); turn.recipients.len()]
             }
         };
         let taken = answers.iter().filter(|answer| matches!(answer, RelayAnswer::Taken(_))).count();
@@ -129,16 +166,18 @@ impl Worker {
         self.noted = batch.note(&self.floor, outcomes);
     }
 
-    async fn hand_over(&mut self, edition: &Edition, turn: &Turn, batch: &ActiveBatch) -> Result<Vec<RelayAnswer>, RelayError> {
-        let copy = Copy::of(&self.floor, edition, turn, &batch.claim);
-        let recipients: Vec<_> =
-            turn.recipients.iter().map(|open| batch.claim.recipients[usize::from(open.index)].planned.address.as_str()).collect();
+    async fn hand_over(&mut self, copy: &Copy, present: &Prepared, next: Option<&Prepared>) -> Result<Vec<RelayAnswer>, RelayError> {
+        let recipients = present.addresses();
         let transaction = Transaction { reverse_path: &copy.reverse_path, recipients: &recipients, message: &copy.message };
+        let next = next.and_then(|next| next.copy.as_ref().ok().map(|copy| (copy, next.addresses())));
         loop {
             if !self.session.as_ref().is_some_and(|session| session.is_open()) {
                 self.connect().await?;
             }
             let Some(session) = &mut self.session else { continue };
+            if let Some((copy, recipients)) = &next {
+                session.announce(Transaction { reverse_path: &copy.reverse_path, recipients, message: &copy.message });
+            }
             let noted = &mut self.noted;
             let timer = Timer::of(Stage::Relay);
             let answers = session.send(transaction, Box::pin(noted.wait())).await;
@@ -167,27 +206,47 @@ fn no_copy(error: &CopyError) -> RelayAnswer {
     }
 }
 
+/// A transaction that is ready to be made.
+struct Prepared {
+    turn: Turn,
+    batch: Arc<ActiveBatch>,
+    copy: Result<Copy, CopyError>,
+}
+
+impl Prepared {
+    async fn new(floor: &Floor, turn: Turn, batch: Arc<ActiveBatch>) -> Self {
+        let first = turn.recipients[0];
+        let edition = floor.copies.edition(&batch.claim.post, first.edition, first.group).await;
+        let copy = edition.map(|edition| Copy::of(floor, edition, &turn, &batch.claim));
+        Self { turn, batch, copy }
+    }
+
+    fn addresses(&self) -> Vec<&str> {
+        let planned = |open: &Open| self.batch.claim.recipients[usize::from(open.index)].planned.address.as_str();
+        self.turn.recipients.iter().map(planned).collect()
+    }
+}
+
 /// Envelope sender and bytes of a copy.
 struct Copy {
     reverse_path: String,
     message: [Bytes; 3],
+    /// Held, because the room of a bulky one is given free with it.
+    _edition: Arc<Edition>,
 }
 
 impl Copy {
-    fn of(floor: &Floor, edition: &Edition, turn: &Turn, claim: &Claim) -> Self {
+    fn of(floor: &Floor, edition: Arc<Edition>, turn: &Turn, claim: &Claim) -> Self {
         let rendered = &edition.rendered;
         let (shared_head, body) = (rendered.shared_head.clone(), rendered.body.clone());
-        match turn.recipients[..] {
+        let (reverse_path, lines) = match turn.recipients[..] {
             [Open { index, together: 1, .. }] => {
                 let account = claim.recipients[usize::from(index)].planned.account;
                 let recipient = Recipient { batch: turn.key.number, index, account };
-                let lines = rendered.personal_lines(&floor.keys, recipient).into();
-                Self { reverse_path: rendered.reverse_path(&floor.keys, recipient), message: [lines, shared_head, body] }
+                (rendered.reverse_path(&floor.keys, recipient), rendered.personal_lines(&floor.keys, recipient).into())
             }
-            _ => Self {
-                reverse_path: rendered.common_reverse_path().to_owned(),
-                message: [rendered.common_lines().clone(), shared_head, body],
-            },
-        }
+            _ => (rendered.common_reverse_path().to_owned(), rendered.common_lines().clone()),
+        };
+        Self { reverse_path, message: [lines, shared_head, body], _edition: edition }
     }
 }

@@ -10,6 +10,7 @@
 pub mod connect;
 pub mod courier;
 pub mod directory;
+mod envelope;
 mod features;
 mod reply;
 pub mod scripted;
@@ -108,6 +109,15 @@ pub trait RelaySession: Send {
     /// The final dot is sent when `clearance` allows it. After [`RelayAnswer::LostBefore`], [`RelayAnswer::LostAfter`]
     /// or a 421 the session is over ([`RelaySession::is_open`]); otherwise it is good for the next transaction.
     async fn send(&mut self, transaction: Transaction<'_>, clearance: Clearance<'_>) -> Vec<RelayAnswer>;
+
+    /// Does [`RelaySession::announce`] do anything here?
+    fn takes_announcements(&self) -> bool {
+        false
+    }
+
+    /// The transaction that follows the next one, if it is known already: its envelope goes out right behind the final
+    /// dot (RFC 2920 section 3.1). It must then be the next to be sent; for another one the session ends.
+    fn announce(&mut self, _next: Transaction<'_>) {}
 
     /// Can it carry another transaction?
     fn is_open(&self) -> bool;

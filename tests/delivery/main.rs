@@ -1,5 +1,6 @@
 //! The way from an accepted post to the relay, against a relay written for these tests.
 
+mod announced;
 mod flow;
 mod relay;
 mod sink;

@@ -137,7 +137,7 @@ impl SmtpRelay {
         let ehlo = Opening { command: Ehlo::new(name.clone()).to_string(), step: "at EHLO" };
         let reply = self.exchange(&ehlo, stream, reader).await?;
         if reply.is_positive() {
-            return Ok(Features::of(reply.texts.iter().map(String::as_str)));
+            return Ok(Features::of(reply.texts()));
         }
         if !matches!(reply.code, 500 | 502 | 504 | 550) {
             return Err(self.refused("EHLO", &reply));
@@ -271,7 +271,7 @@ fn client_id(hello: &str) -> ClientId {
 
 fn challenge(reply: &Reply) -> Response {
     let code = Code::new(Severity::PositiveIntermediate, Category::Unspecified3, Detail::Four);
-    Response::new(code, reply.texts.clone())
+    Response::new(code, reply.texts().map(str::to_owned).collect())
 }
 
 fn mechanism_name(mechanism: Mechanism) -> String {

@@ -5,15 +5,15 @@
 //! Sources: RFC 5321 sections 3.3 and 4.2, RFC 2920 section 3.1.
 //! The surprise: after a refused MAIL or RCPT in a pipelined group the relay may still answer DATA with 354; such an
 //! empty message is ended at once, and its answer thrown away.
+//! An announced envelope goes out in one write with the final dot before it, so a copy costs one round trip, not two.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lettre::Address;
-use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
-use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
+use lettre::transport::smtp::commands::{Data, Quit, Rcpt, Rset};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+use super::envelope::{Answers, Envelope};
 use super::features::Features;
 use super::reply::{Lost, Reply, ReplyReader};
 use super::wire::Encoder;
@@ -67,6 +67,16 @@ pub struct Courier {
     /// The transaction before left something behind that RSET clears.
     to_reset: bool,
     buffer: Vec<u8>,
+    /// What is to be written behind the next final dot.
+    announced: Option<Announced>,
+    /// The envelope whose commands are written and whose answers have not been read.
+    ahead: Option<String>,
+}
+
+/// An envelope that follows the message in hand.
+struct Announced {
+    commands: Vec<u8>,
+    key: String,
 }
 
 /// How far a transaction came.
@@ -75,22 +85,6 @@ enum Progress {
     Ready(Vec<usize>),
     /// Every recipient has its answer.
     Over,
-}
-
-/// Answers as they become known, by index of the recipient.
-struct Answers(Vec<Option<RelayAnswer>>);
-
-impl Answers {
-    fn set(&mut self, indexes: &[usize], answer: &RelayAnswer) {
-        for &index in indexes {
-            self.0[index] = Some(answer.clone());
-        }
-    }
-
-    /// Gives `answer` to all who have none yet.
-    fn close(self, answer: &RelayAnswer) -> Vec<RelayAnswer> {
-        self.0.into_iter().map(|known| known.unwrap_or_else(|| answer.clone())).collect()
-    }
 }
 
 /// What a negative reply means for a recipient; `None` for a positive one.
@@ -104,7 +98,7 @@ fn refusal(reply: &Reply) -> Option<RelayAnswer> {
 
 impl Courier {
     pub(super) fn new(stream: Box<dyn Duplex>, reader: ReplyReader, features: Features, timeouts: Timeouts) -> Self {
-        Self { stream, reader, features, timeouts, open: true, to_reset: false, buffer: Vec::new() }
+        Self { stream, reader, features, timeouts, open: true, to_reset: false, buffer: Vec::new(), announced: None, ahead: None }
     }
 
     /// Reads a reply of the step; a 421 or a lost connection closes the session.
@@ -141,81 +135,39 @@ impl Courier {
         let _ = write!(self.buffer, "{command}");
     }
 
-    /// Refuses here what the relay has told in advance that it would refuse; the rest comes back as indexes with addresses.
-    fn admit(&self, transaction: &Transaction<'_>, answers: &mut Answers) -> Vec<(usize, Address)> {
-        let octets = transaction.octets();
-        if let Some(limit) = self.features.size_limit.filter(|&limit| octets > limit) {
-            let all: Vec<_> = (0..transaction.recipients.len()).collect();
-            let text = format!("552 5.3.4 not sent: the message has {octets} octets, the relay takes {limit}");
-            answers.set(&all, &RelayAnswer::Refused(text));
-            return Vec::new();
-        }
-        let mut admitted = Vec::with_capacity(transaction.recipients.len());
-        for (index, recipient) in transaction.recipients.iter().enumerate() {
-            let refusal = match address(recipient) {
-                Some(_) if !recipient.is_ascii() && !self.features.utf8 => "553 5.6.7 not sent: the relay does not offer SMTPUTF8",
-                Some(address) => {
-                    admitted.push((index, address));
-                    continue;
-                }
-                None => "553 5.1.3 not sent: not an address that SMTP can carry",
-            };
-            answers.set(&[index], &RelayAnswer::Refused(refusal.to_owned()));
-        }
-        admitted
-    }
-
-    fn mail(&self, transaction: &Transaction<'_>) -> Option<Mail> {
-        let sender = match transaction.reverse_path {
-            "" => None,
-            path => Some(address(path)?),
-        };
-        let mut parameters = Vec::new();
-        if self.features.size {
-            parameters.push(MailParameter::Size(usize::try_from(transaction.octets()).unwrap_or(usize::MAX)));
-        }
-        // Eight-bit text goes out even where 8BITMIME is not offered: no relay in use clears the high bit, and the
-        // alternative in RFC 6152 section 3, to return the message, would cost every reader of five of six languages.
-        if self.features.eight_bit && !transaction.message.iter().all(|piece| piece.is_ascii()) {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
-        let ascii = transaction.reverse_path.is_ascii() && transaction.recipients.iter().all(|recipient| recipient.is_ascii());
-        if self.features.utf8 && !ascii {
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
-        Some(Mail::new(sender, parameters))
-    }
-
-    /// MAIL, RCPT for each of `admitted`, DATA. Every recipient that falls out on the way has its answer afterwards.
-    async fn announce(&mut self, mail: &Mail, admitted: &[(usize, Address)], answers: &mut Answers) -> Result<Progress, Lost> {
+    /// MAIL, RCPT for each recipient, DATA. Every recipient that falls out on the way has its answer afterwards.
+    async fn introduce(&mut self, envelope: &Envelope, answers: &mut Answers) -> Result<Progress, Lost> {
+        self.reader.look(&mut *self.stream).await?;
         let grouped = self.features.pipelining;
-        let command = self.timeouts.command;
-        if self.to_reset {
+        let reset = self.to_reset;
+        if reset {
             self.command(&Rset);
             if !grouped {
                 self.flush("at RSET").await?;
                 self.expect_positive("at RSET").await?;
             }
         }
-        self.command(mail);
         if grouped {
-            for (_, address) in admitted {
-                self.command(&Rcpt::new(address.clone(), Vec::new()));
-            }
-            self.command(&Data);
+            envelope.write(&mut self.buffer);
+        } else {
+            self.command(&envelope.mail);
         }
         self.flush("at MAIL").await?;
-        if grouped && self.to_reset {
+        if grouped && reset {
             self.expect_positive("at RSET").await?;
         }
+        self.hear(envelope, grouped, answers).await
+    }
+
+    /// The answers to an envelope; one that was not written as a group is written step by step.
+    async fn hear(&mut self, envelope: &Envelope, grouped: bool, answers: &mut Answers) -> Result<Progress, Lost> {
+        let command = self.timeouts.command;
         // Until the final dot is answered, the transaction is something that RSET would have to clear.
         self.to_reset = true;
-
         let reply = self.reply("at MAIL", command).await?;
-        let indexes: Vec<_> = admitted.iter().map(|(index, _)| *index).collect();
         let sender_refused = refusal(&reply);
         if let Some(answer) = &sender_refused {
-            answers.set(&indexes, answer);
+            answers.set(envelope.admitted.iter().map(|(index, _)| *index), answer);
             if !grouped || !self.open {
                 return Ok(Progress::Over);
             }
@@ -223,8 +175,8 @@ impl Courier {
             return Err(self.nonsense("at MAIL", &reply));
         }
 
-        let mut taken = Vec::with_capacity(admitted.len());
-        for (index, address) in admitted {
+        let mut taken = Vec::with_capacity(envelope.admitted.len());
+        for (index, address) in &envelope.admitted {
             if !grouped {
                 self.command(&Rcpt::new(address.clone(), Vec::new()));
                 self.flush("at RCPT").await?;
@@ -234,12 +186,10 @@ impl Courier {
                 continue;
             }
             match refusal(&reply) {
-                Some(answer) if self.open => answers.set(&[*index], &answer),
+                Some(answer) if self.open => answers.set([*index], &answer),
                 // A 421 speaks for all who have no answer yet.
                 Some(answer) => {
-                    for known in answers.0.iter_mut().filter(|known| known.is_none()) {
-                        *known = Some(answer.clone());
-                    }
+                    answers.set_open(&answer);
                     return Ok(Progress::Over);
                 }
                 None if reply.is_positive() => taken.push(*index),
@@ -267,7 +217,7 @@ impl Courier {
                 Ok(Progress::Over)
             }
             (_, Some(answer)) => {
-                answers.set(&taken, &answer);
+                answers.set(taken, &answer);
                 Ok(Progress::Over)
             }
             (_, None) => Err(self.nonsense("at DATA", &reply)),
@@ -277,6 +227,11 @@ impl Courier {
     async fn expect_positive(&mut self, step: &'static str) -> Result<(), Lost> {
         let reply = self.reply(step, self.timeouts.command).await?;
         if reply.is_positive() { Ok(()) } else { Err(self.nonsense(step, &reply)) }
+    }
+
+    fn out_of_step(&mut self) -> Lost {
+        self.open = false;
+        Lost::Broken { step: "between two transactions", cause: "another message was announced".to_owned() }
     }
 
     fn nonsense(&mut self, step: &'static str, reply: &Reply) -> Lost {
@@ -298,6 +253,10 @@ impl Courier {
             }
         }
         encoder.finish(&mut self.buffer);
+        if let Some(next) = self.announced.take() {
+            self.buffer.extend_from_slice(&next.commands);
+            self.ahead = Some(next.key);
+        }
         if let Err(lost) = self.flush("at the final dot").await {
             return self.last_words().await.unwrap_or_else(|| RelayAnswer::LostAfter(lost.to_string()));
         }
@@ -321,26 +280,24 @@ impl Courier {
     }
 }
 
-/// An address that can stand in a command.
-fn address(text: &str) -> Option<Address> {
-    let harmless = !text.chars().any(|c| c.is_control() || matches!(c, '<' | '>'));
-    text.parse().ok().filter(|_| harmless)
-}
-
 #[async_trait]
 impl RelaySession for Courier {
     async fn send(&mut self, transaction: Transaction<'_>, clearance: Clearance<'_>) -> Vec<RelayAnswer> {
-        let mut answers = Answers(vec![None; transaction.recipients.len()]);
-        let admitted = self.admit(&transaction, &mut answers);
-        let Some(mail) = self.mail(&transaction) else {
-            return answers.close(&RelayAnswer::Refused("553 5.1.7 not sent: the reverse-path is not an address".to_owned()));
+        let mut answers = Answers::none(transaction.recipients.len());
+        let ahead = self.ahead.take();
+        let envelope = match Envelope::of(&self.features, &transaction, &mut answers) {
+            Ok(envelope) => envelope,
+            Err(answer) => {
+                self.open &= ahead.is_none();
+                self.announced = None;
+                return answers.close(&answer);
+            }
         };
-        if admitted.is_empty() {
-            return answers.close(&RelayAnswer::LostBefore(String::new()));
-        }
-        let progress = match self.reader.look(&mut *self.stream).await {
-            Ok(()) => self.announce(&mail, &admitted, &mut answers).await,
-            Err(lost) => Err(lost),
+        let progress = match ahead {
+            Some(key) if key == Envelope::key(&transaction) => self.hear(&envelope, true, &mut answers).await,
+            // What is announced must come; without its message there is no way back into step but to hang up.
+            Some(_) => Err(self.out_of_step()),
+            None => self.introduce(&envelope, &mut answers).await,
         };
         let answer = match progress {
             Ok(Progress::Over) => RelayAnswer::LostBefore("the relay gave no answer".to_owned()),
@@ -352,7 +309,7 @@ impl RelaySession for Courier {
                     self.open = false;
                     RelayAnswer::LostBefore("not sent: the ledger could not be written".to_owned())
                 };
-                answers.set(&taken, &answer);
+                answers.set(taken, &answer);
                 answer
             }
             Err(lost) => {
@@ -360,7 +317,26 @@ impl RelaySession for Courier {
                 RelayAnswer::LostBefore(lost.to_string())
             }
         };
+        // Without a final dot there was nothing to follow.
+        self.announced = None;
         answers.close(&answer)
+    }
+
+    fn takes_announcements(&self) -> bool {
+        self.features.pipelining
+    }
+
+    fn announce(&mut self, next: Transaction<'_>) {
+        self.announced = None;
+        if !self.features.pipelining {
+            return;
+        }
+        // What is not fit to be sent gets its answers when its turn comes.
+        if let Ok(envelope) = Envelope::of(&self.features, &next, &mut Answers::none(next.recipients.len())) {
+            let mut commands = Vec::with_capacity(256);
+            envelope.write(&mut commands);
+            self.announced = Some(Announced { commands, key: Envelope::key(&next) });
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -368,8 +344,8 @@ impl RelaySession for Courier {
     }
 
     async fn close(&mut self) {
-        if self.open {
-            self.open = false;
+        // Behind an announced envelope QUIT would be read as a line of a message.
+        if std::mem::take(&mut self.open) && self.ahead.take().is_none() {
             self.command(&Quit);
             let wait = self.timeouts.quit;
             let farewell = async {

@@ -22,11 +22,15 @@ pub struct Reply {
     pub code: u16,
     /// Code, enhanced code and text in one line of at most [`REPLY_OCTETS`], without control characters.
     pub line: String,
-    /// Text of each line without codes, for EHLO.
-    pub texts: Vec<String>,
+    message: String,
 }
 
 impl Reply {
+    /// Text of each line without codes, for EHLO.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.message.lines().map(|text| text.trim_end_matches('\r'))
+    }
+
     /// 2xx?
     pub fn is_positive(&self) -> bool {
         (200..300).contains(&self.code)
@@ -110,7 +114,7 @@ impl ReplyReader {
                 self.taken += used;
                 seen += used;
                 match parsed {
-                    Ok(response) if (200..600).contains(&response.code) => return Ok(reply_of(&response)),
+                    Ok(response) if (200..600).contains(&response.code) => return Ok(reply_of(response)),
                     Err(smtp_proto::Error::NeedsMoreData { .. }) if seen <= REPLY_LIMIT => {}
                     Ok(_) | Err(_) => return Err(Lost::Nonsense { step, shown: one_line(&String::from_utf8_lossy(&start)) }),
                 }
@@ -149,22 +153,27 @@ impl ReplyReader {
     }
 }
 
-fn reply_of(response: &Response<String>) -> Reply {
-    let mut line = response.code.to_string();
+fn reply_of(response: Response<String>) -> Reply {
+    let mut line = String::with_capacity(16 + response.message.len().min(REPLY_OCTETS));
+    // Writing into a String cannot fail.
+    let _ = write!(line, "{}", response.code);
     if response.esc[0] != 0 {
         let [class, subject, detail] = response.esc;
-        // Writing into a String cannot fail.
         let _ = write!(line, " {class}.{subject}.{detail}");
     }
     line.push(' ');
-    line.push_str(&response.message);
-    let texts = response.message.lines().map(|text| text.trim_end_matches('\r').to_owned()).collect();
-    Reply { code: response.code, line: one_line(&line), texts }
+    append_line(&mut line, &response.message);
+    Reply { code: response.code, line, message: response.message }
 }
 
 /// `text` without control characters, its white space runs made one space, cut at [`REPLY_OCTETS`].
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(REPLY_OCTETS));
+    append_line(&mut line, text);
+    line
+}
+
+fn append_line(line: &mut String, text: &str) {
     for c in text.chars() {
         let c = if c.is_control() || c.is_whitespace() { ' ' } else { c };
         if c == ' ' && (line.is_empty() || line.ends_with(' ')) {
@@ -176,7 +185,6 @@ pub fn one_line(text: &str) -> String {
         line.push(c);
     }
     line.truncate(line.trim_end().len());
-    line
 }
 
 #[cfg(test)]
