@@ -83,6 +83,7 @@ async fn store_command(config: &Config, command: &Command) -> Result<Report, Fai
     let store = serve::store_options(config, &clock);
     let named = |text: &String| serve::store_named(text, config, &clock).map_err(Failure::usage);
     match command {
+        Command::Store(Store::Back { change }) => cli::store::back(&store, change.dry_run).await,
         Command::Store(Store::Migrate { change }) => cli::store::migrate(&store, change.dry_run).await,
         Command::Store(Store::Copy { to, from, change }) => {
             let from = from.as_ref().map(named).transpose()?.unwrap_or(store);

@@ -156,6 +156,12 @@ pub enum Store {
         #[command(flatten)]
         change: Change,
     },
+    /// Put the embedded store back as it was before a newer program rewrote it; what is there now is set aside. No daemon may run.
+    Back {
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// Bring the tables of the PostgreSQL database to the version of this program. Forward only: back up before.
     Migrate {
         /// Whether to change anything.

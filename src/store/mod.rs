@@ -406,6 +406,20 @@ pub enum StoreOptions {
     },
 }
 
+/// Goes back to the copy that the last rewriting step of the embedded store kept; `None` if there is none.
+///
+/// # Errors
+/// `Unavailable` for a store that keeps no copies; `InUse` if a process has it.
+pub async fn go_back(options: &StoreOptions, dry_run: bool) -> Result<Option<sled::WayBack>> {
+    match options {
+        StoreOptions::Sled { data_dir, .. } => sled::go_back(data_dir, dry_run),
+        StoreOptions::Postgres { .. } => Err(StoreError::Unavailable(
+            "a PostgreSQL database keeps no copy of before its steps: restore the backup that was made before `enlace store migrate`"
+                .into(),
+        )),
+    }
+}
+
 /// Puts what a closed store holds out of the way, so that it opens empty; says where it is now. A database is emptied.
 ///
 /// # Errors

@@ -4,13 +4,14 @@
 //! `bodies` the bytes; `ledger` is what is open, in memory; `committer` is the only thread that writes; `space` and
 //! `faults` are the disk as it may be. The other files implement the trait, noun by noun.
 //! The surprise: sled is never relied on for durability, it is brought up to the log at each start (see `log`).
-//! Folders in the data folder: `sled`, `ledger` (log), `bodies`, `incoming`; files `ballast` and `store.lock`.
+//! Folders in the data folder: `sled`, `ledger` (log), `bodies`, `incoming`; files `ballast`, `store.lock` and `store.form` (`form`).
 
 mod accounts;
 mod batches;
 mod committer;
 mod database;
 mod faults;
+mod form;
 mod groups;
 mod keys;
 mod ledger;
@@ -37,6 +38,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
 pub use self::faults::Faults;
+pub use self::form::WayBack;
+pub(super) use self::form::go_back;
 
 use self::committer::{Answer, Committer, Order, Verb};
 use self::database::Database;
@@ -148,16 +151,22 @@ impl Shared {
 /// Moves a closed store into a folder beside the new one.
 pub(super) fn set_aside(root: &Path) -> Result<PathBuf> {
     let lock = take_lock(root)?;
+    let aside = move_aside(root)?;
+    let _ = lock.unlock();
+    Ok(aside)
+}
+
+/// The same by who has the lock.
+fn move_aside(root: &Path) -> Result<PathBuf> {
     let number = (1..u32::MAX).find(|number| !root.join(format!("before-restore-{number}")).exists()).unwrap_or(1);
     let aside = root.join(format!("before-restore-{number}"));
     make_folder(&aside)?;
-    for name in ["sled", "ledger", "bodies"] {
+    for name in ["sled", "ledger", "bodies", "store.form"] {
         let path = root.join(name);
         if path.exists() {
             std::fs::rename(&path, aside.join(name)).map_err(|e| io_error("moving", &path, &e))?;
         }
     }
-    let _ = lock.unlock();
     Ok(aside)
 }
 
@@ -169,6 +178,7 @@ impl SledStore {
     pub fn open(root: &Path, options: SledOptions) -> Result<Arc<Self>> {
         make_folder(root)?;
         let lock_file = take_lock(root)?;
+        form::bring(root)?;
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             bodies: Bodies::open(root)?,
