@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::address::EmailAddress;
@@ -17,7 +18,7 @@ use crate::domain::liaison::event::{State, fold};
 use crate::domain::liaison::statement::{Doubt, Statement};
 use crate::domain::post::BodyRef;
 use crate::service::{Failure, Services};
-use crate::store::StoreError;
+use crate::store::{StoreError, record};
 
 /// Register of dossiers, by identifier.
 const DOSSIERS: &str = "liaison";
@@ -27,7 +28,6 @@ const FILES: &str = "liaison-file";
 const DUE: &str = "liaison-due";
 /// Register of each group's turn: its version orders those who keep a statement at the same time; holds the last number.
 const TURNS: &str = "liaison-turn";
-const VERSION: u8 = 1;
 /// Most statements whose outlines are kept in memory, some kilobytes each.
 const KEPT: usize = 5_000;
 /// Entries read at a time.
@@ -120,23 +120,10 @@ impl Dossier {
     }
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("values of the domain are of bounded depth and have no maps of unknown length")
-}
-
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, StoreError> {
-    let damaged = |why: &str| StoreError::Damaged(format!("the record of {what} cannot be read: {why}; restore it from a backup"));
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|error| damaged(&error.to_string())),
-        Some((version, _)) => Err(damaged(&format!("it has version {version}, and this program knows {VERSION}"))),
-        None => Err(damaged("it is empty")),
-    }
-}
-
 /// A dossier with the version of its record.
 pub async fn find(services: &Services, id: LiaisonId) -> Result<Option<(u64, Dossier)>, Failure> {
     let Some((version, bytes)) = services.store.entry(DOSSIERS, &id.to_string()).await? else { return Ok(None) };
-    Ok(Some((version, decode(&bytes, &format!("statement {id}"))?)))
+    Ok(Some((version, record::decode(&format!("statement {id}"), &bytes)?)))
 }
 
 /// All dossiers, oldest first.
@@ -148,7 +135,7 @@ pub async fn all(services: &Services) -> Result<Vec<Dossier>, Failure> {
         let Some((last, ..)) = page.last() else { return Ok(dossiers) };
         after = Some(last.clone());
         for (key, _, bytes) in &page {
-            dossiers.push(decode(bytes, &format!("statement {key}"))?);
+            dossiers.push(record::decode(&format!("statement {key}"), bytes)?);
         }
     }
 }
@@ -175,7 +162,7 @@ pub async fn outlines(services: &Services) -> Result<Arc<Vec<Dossier>>, Failure>
 /// Writes a dossier whose record is still of version `expected` (0: new).
 pub async fn put(services: &Services, dossier: &Dossier, expected: u64) -> Result<(), Failure> {
     let id = dossier.statement.id;
-    let written = services.store.put_entry(DOSSIERS, &id.to_string(), expected, encode(dossier)).await?;
+    let written = services.store.put_entry(DOSSIERS, &id.to_string(), expected, record::encode(dossier)?).await?;
     services.statements.changed();
     written
         .map(|_| ())
@@ -185,14 +172,14 @@ pub async fn put(services: &Services, dossier: &Dossier, expected: u64) -> Resul
 /// A group's turn: its version, and the last number that was given.
 pub async fn turn(services: &Services, group: &GroupCode) -> Result<(u64, u32), Failure> {
     match services.store.entry(TURNS, group.as_str()).await? {
-        Some((version, bytes)) => Ok((version, decode(&bytes, &format!("the numbering of {group}"))?)),
+        Some((version, bytes)) => Ok((version, record::decode(&format!("the numbering of {group}"), &bytes)?)),
         None => Ok((0, 0)),
     }
 }
 
 /// Ends a turn with the last number given; `false` if somebody else had a turn in the meantime.
 pub async fn end_turn(services: &Services, group: &GroupCode, version: u64, number: u32) -> Result<bool, Failure> {
-    Ok(services.store.put_entry(TURNS, group.as_str(), version, encode(&number)).await?.is_some())
+    Ok(services.store.put_entry(TURNS, group.as_str(), version, record::encode(&number)?).await?.is_some())
 }
 
 /// Removes a dossier that lost its turn before anybody saw it.
@@ -206,7 +193,7 @@ pub async fn forget(services: &Services, id: LiaisonId) -> Result<(), Failure> {
 pub async fn put_due(services: &Services, at: DateTime<Utc>, id: LiaisonId) -> Result<(), Failure> {
     let key = due_key(at, id);
     if services.store.entry(DUE, &key).await?.is_none() {
-        services.store.put_entry(DUE, &key, 0, vec![VERSION]).await?;
+        services.store.put_entry(DUE, &key, 0, record::encode(&())?).await?;
     }
     Ok(())
 }
@@ -236,13 +223,13 @@ fn due_key(at: DateTime<Utc>, id: LiaisonId) -> String {
 /// A file that is stored already, by its content.
 pub async fn file(services: &Services, sha256: &str) -> Result<Option<BodyRef>, Failure> {
     let Some((_, bytes)) = services.store.entry(FILES, sha256).await? else { return Ok(None) };
-    Ok(Some(decode(&bytes, &format!("file {sha256}"))?))
+    Ok(Some(record::decode(&format!("file {sha256}"), &bytes)?))
 }
 
 /// Notes where the file of that content lies.
 pub async fn put_file(services: &Services, sha256: &str, body: &BodyRef) -> Result<(), Failure> {
     // Who comes second with the same content changes nothing.
-    services.store.put_entry(FILES, sha256, 0, encode(body)).await?;
+    services.store.put_entry(FILES, sha256, 0, record::encode(body)?).await?;
     Ok(())
 }
 
@@ -263,8 +250,8 @@ pub async fn wishes(services: &Services, group: &GroupCode) -> Result<Vec<(Strin
 }
 
 /// Reads what [`put_wish`] wrote.
-pub fn read_wish<'a, T: Deserialize<'a>>(bytes: &'a [u8], account: &str) -> Result<T, Failure> {
-    Ok(decode(bytes, &format!("the wish of {account}"))?)
+pub fn read_wish<T: DeserializeOwned>(bytes: &[u8], account: &str) -> Result<T, Failure> {
+    Ok(record::decode(&format!("the wish of {account}"), bytes)?)
 }
 
 /// Writes or removes a wish.
@@ -272,6 +259,6 @@ pub async fn put_wish<T: Serialize>(services: &Services, group: &GroupCode, acco
     let register = wishes_of(group);
     let Some(wish) = wish else { return Ok(services.store.remove_entry(&register, account).await?) };
     let version = services.store.entry(&register, account).await?.map_or(0, |(version, _)| version);
-    services.store.put_entry(&register, account, version, encode(wish)).await?;
+    services.store.put_entry(&register, account, version, record::encode(wish)?).await?;
     Ok(())
 }

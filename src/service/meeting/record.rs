@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::PostId;
 use crate::domain::meeting::{Meeting, MeetingId, NoticeKey, notices};
 use crate::service::{Failure, Services};
-use crate::store::StoreError;
+use crate::store::{StoreError, record};
 
 /// Register of the records.
 pub const MEETINGS: &str = "meeting";
 /// Register of what was sent.
 pub const NOTICES: &str = "meeting-notices";
-const VERSION: u8 = 1;
 /// Most meetings that are kept in memory.
 const KEPT: usize = 2_000;
 /// Entries read at a time.
@@ -35,23 +34,10 @@ pub struct Mark {
 /// What was sent of one meeting.
 pub type Marks = BTreeMap<NoticeKey, Mark>;
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("values of the domain are of bounded depth and have no maps of unknown length")
-}
-
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, StoreError> {
-    let damaged = |why: &str| StoreError::Damaged(format!("the record of {what} cannot be read: {why}; restore it from a backup"));
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|error| damaged(&error.to_string())),
-        Some((version, _)) => Err(damaged(&format!("it has version {version}, and this program knows {VERSION}"))),
-        None => Err(damaged("it is empty")),
-    }
-}
-
 /// A meeting with the version of its record.
 pub async fn find(services: &Services, id: &MeetingId) -> Result<Option<(u64, Meeting)>, Failure> {
     let Some((version, bytes)) = services.store.entry(MEETINGS, id.as_str()).await? else { return Ok(None) };
-    Ok(Some((version, decode(&bytes, &format!("meeting {id}"))?)))
+    Ok(Some((version, record::decode(&format!("meeting {id}"), &bytes)?)))
 }
 
 /// All meetings, by id; kept in memory until one changes, up to [`KEPT`] of them.
@@ -76,14 +62,14 @@ async fn read_all(services: &Services) -> Result<Vec<Meeting>, Failure> {
         let Some((last, ..)) = page.last() else { return Ok(meetings) };
         after = Some(last.clone());
         for (key, _, bytes) in &page {
-            meetings.push(decode(bytes, &format!("meeting {key}"))?);
+            meetings.push(record::decode(&format!("meeting {key}"), bytes)?);
         }
     }
 }
 
 /// Writes a meeting whose record is still of version `expected`.
 pub async fn put(services: &Services, meeting: &Meeting, expected: u64) -> Result<(), Failure> {
-    let written = services.store.put_entry(MEETINGS, meeting.id.as_str(), expected, encode(meeting)).await?;
+    let written = services.store.put_entry(MEETINGS, meeting.id.as_str(), expected, record::encode(meeting)?).await?;
     services.meetings.changed();
     let busy = || Failure::Invalid(format!("{} was changed by somebody else at this moment; look at it, and try again", meeting.id));
     written.map(|_| ()).ok_or_else(busy)
@@ -92,7 +78,7 @@ pub async fn put(services: &Services, meeting: &Meeting, expected: u64) -> Resul
 /// What was sent of a meeting.
 pub async fn marks(services: &Services, id: &MeetingId) -> Result<Marks, Failure> {
     match services.store.entry(NOTICES, id.as_str()).await? {
-        Some((_, bytes)) => Ok(decode(&bytes, &format!("the notices of {id}"))?),
+        Some((_, bytes)) => Ok(record::decode(&format!("the notices of {id}"), &bytes)?),
         None => Ok(Marks::new()),
     }
 }
@@ -106,14 +92,14 @@ pub fn sent(marks: &Marks) -> notices::Sent {
 pub async fn mark(services: &Services, id: &MeetingId, more: &Marks) -> Result<(), Failure> {
     for _ in 0..MOST_TRIES {
         let (version, mut marks) = match services.store.entry(NOTICES, id.as_str()).await? {
-            Some((version, bytes)) => (version, decode::<Marks>(&bytes, &format!("the notices of {id}"))?),
+            Some((version, bytes)) => (version, record::decode::<Marks>(&format!("the notices of {id}"), &bytes)?),
             None => (0, Marks::new()),
         };
         let before = marks.len();
         for (key, mark) in more {
             marks.entry(key.clone()).or_insert_with(|| mark.clone());
         }
-        if marks.len() == before || services.store.put_entry(NOTICES, id.as_str(), version, encode(&marks)).await?.is_some() {
+        if marks.len() == before || services.store.put_entry(NOTICES, id.as_str(), version, record::encode(&marks)?).await?.is_some() {
             return Ok(());
         }
     }
