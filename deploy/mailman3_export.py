@@ -66,6 +66,8 @@ def export(mlist):
             'default_nonmember_action': text(mlist.default_nonmember_action),
             'archive_policy': text(mlist.archive_policy),
             'subject_prefix': mlist.subject_prefix or '',
+            'default_member_action': text(mlist.default_member_action),
+            'emergency': bool(mlist.emergency),
             'accept_these_nonmembers': list(mlist.accept_these_nonmembers or []),
         },
         'members': [member(entry) for roster in rosters for entry in roster.members],

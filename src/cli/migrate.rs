@@ -76,7 +76,7 @@ fn described(report: &MigrationReport) -> String {
     let verb = if report.dry_run { "would be " } else { "" };
     let _ = writeln!(
         text,
-        "{} {verb}added, {} {verb}changed, {} as they are, {} left out; {} guest accounts, {} who run it, {} bans, {} notes of leaving, {} held posts, {} requests",
+        "{} {verb}added, {} {verb}changed, {} as they are, {} left out; {} guest accounts, {} who run it, {} bans, {} let through, {} notes of leaving, {} held posts, {} requests",
         report.added,
         report.changed,
         report.unchanged,
@@ -84,6 +84,7 @@ fn described(report: &MigrationReport) -> String {
         report.guests,
         report.staff,
         report.bans,
+        report.allowed,
         report.departed,
         report.held,
         report.requests

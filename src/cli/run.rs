@@ -170,7 +170,7 @@ fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
             addresses.iter().filter(|address| *address == "-").map(PathBuf::from).collect()
         }
         Command::Archive(Archive::Import { file, .. }) if small(file) => vec![file.clone()],
-        Command::Migrate(migrate) => travelling(&migrate.path),
+        Command::Migrate(migrate) => travelling(&migrate.path)?,
         _ => Vec::new(),
     };
     named.dedup();
@@ -199,27 +199,44 @@ fn small(path: &Path) -> bool {
 /// Folders of a list that hold its mails, which may be many.
 const MAILS: [&str; 10] = ["archive", "arc", "arctxt", "archives", "queue", "requeue", "incoming", "bounce", "subconf", "unsubconf"];
 
-/// Files of a list of another system that go to the daemon, which may not read them itself: all but its mails.
-fn travelling(path: &Path) -> Vec<PathBuf> {
+/// Most files of a list that travel.
+const TRAVELLING_FILES: usize = 20_000;
+
+/// Files of a list of another system that go to the daemon, which may not read them itself: all but its mails. What cannot go along
+/// is an error: a list that came over in part would look whole.
+fn travelling(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
-        return if small(path) { vec![path.to_owned()] } else { Vec::new() };
+        let found = if path.metadata().is_ok_and(|file| file.len() > TRAVELS_OCTETS) { Vec::new() } else { vec![path.to_owned()] };
+        return if found.is_empty() { Err(too_much(path)) } else { Ok(found) };
     }
     let (mut found, mut folders, mut octets) = (Vec::new(), vec![(path.to_owned(), 0)], 0);
     while let Some((folder, depth)) = folders.pop() {
-        let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        let mut entries: Vec<_> = std::fs::read_dir(&folder).and_then(Iterator::collect).map_err(|error: io::Error| {
+            Failure::new(format!("could not read {}: {error}", folder.display()), "run it as a user who may read the whole list")
+        })?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let (name, Ok(kind)) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()) else { continue };
             let size = entry.metadata().map_or(0, |file| file.len());
             if kind.is_dir() && depth < 2 && !MAILS.contains(&name.as_str()) && !name.ends_with(".mbox") {
                 folders.push((entry.path(), depth + 1));
-            } else if kind.is_file() && octets + size <= TRAVELS_OCTETS && !name.ends_with(".mbox") && found.len() < 5_000 {
+            } else if kind.is_file() && !name.ends_with(".mbox") {
                 octets += size;
                 found.push(entry.path());
+                if octets > TRAVELS_OCTETS || found.len() > TRAVELLING_FILES {
+                    return Err(too_much(path));
+                }
             }
         }
     }
-    found
+    Ok(found)
+}
+
+fn too_much(path: &Path) -> Failure {
+    Failure::new(
+        format!("{} holds more than the files of one list: over 32 MiB or {TRAVELLING_FILES} files, its mails aside", path.display()),
+        "name the folder of that list alone; mails that lie elsewhere are named with --archive",
+    )
 }
 
 fn read_within(path: &Path, most: usize) -> io::Result<Vec<u8>> {
@@ -361,6 +378,21 @@ mod tests {
         let answer = run(&["enlace", "account", "import", "/nonexistent/a.csv"], folder.path(), 0).await;
         assert_eq!(answer.status, 1);
         assert!(answer.errors.starts_with("error: could not read /nonexistent/a.csv: "), "{}", answer.errors);
+    }
+
+    #[test]
+    fn a_list_travels_whole_without_its_mails_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["control/owner", "subscribers.d/a", "archive/1", "rg.mbox"] {
+            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let mut found = travelling(folder.path()).unwrap();
+        found.sort();
+        assert_eq!(found, ["control/owner", "subscribers.d/a"].map(|name| folder.path().join(name)));
+        let large = std::fs::File::create(folder.path().join("member.dump")).unwrap();
+        large.set_len(TRAVELS_OCTETS + 1).unwrap();
+        assert!(travelling(folder.path()).unwrap_err().to_string().contains("more than the files of one list"));
     }
 
     #[test]

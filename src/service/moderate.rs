@@ -204,6 +204,32 @@ pub async fn disallow(
     Ok(known)
 }
 
+/// Lets senders through that an old list let through, as [`allow`] does one by one; how many are new.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn allow_senders(
+    services: &Services,
+    actor: &Actor,
+    group: &GroupCode,
+    senders: &[EmailAddress],
+    dry_run: bool,
+) -> Result<u64, Failure> {
+    let mut new = 0;
+    for sender in senders {
+        let key = allowed_key(group, sender);
+        if services.store.entry(ALLOWED, &key).await?.is_some() {
+            continue;
+        }
+        new += 1;
+        if !dry_run {
+            services.store.put_entry(ALLOWED, &key, 0, actor.name.clone().into_bytes()).await?;
+            services.audit(actor, "sender allow", Some(group), sender.to_string()).await?;
+        }
+    }
+    Ok(new)
+}
+
 /// A sender who is always let through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AllowedSender {

@@ -21,6 +21,7 @@ mod liaison;
 mod links;
 mod meeting;
 mod nodes;
+mod peers;
 mod post;
 mod postfix;
 mod unsubscribe;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use futures_util::future::try_join_all;
+
 use super::list::{Disabled, OldList, OldMember};
 use super::{LeftOut, Migration, MigrationReport};
 use crate::directory::builtin;
@@ -15,7 +17,7 @@ use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Delivery, DeliveryMode, Provenance, Subscription, SubscriptionState};
 use crate::mail::message;
-use crate::service::{Actor, Failure, Services};
+use crate::service::{Actor, Failure, Services, moderate};
 use crate::store::{BodySource, Request};
 
 /// Written at a time.
@@ -69,7 +71,7 @@ pub(super) async fn group(
 /// An address, `@domain`, or a regular expression that means one of them.
 fn plain_ban(ban: &str) -> Option<String> {
     let plain = match ban.trim().strip_prefix('^') {
-        None => ban.trim().to_owned(),
+        None => ban.trim().strip_prefix("*@").map_or_else(|| ban.trim().to_owned(), |domain| format!("@{domain}")),
         Some(pattern) => {
             let pattern = pattern.trim_end_matches('$').replace("\\.", ".").replace("\\@", "@");
             pattern.strip_prefix(".*@").map_or(pattern.clone(), |domain| format!("@{domain}"))
@@ -78,6 +80,28 @@ fn plain_ban(ban: &str) -> Option<String> {
     let plain = plain.to_lowercase();
     let form = if plain.starts_with('@') { format!("x{plain}") } else { plain.clone() };
     (form.parse::<EmailAddress>().is_ok() && !plain.contains(['*', '+', '?', '['])).then_some(plain)
+}
+
+/// Strangers whose posts went out unseen.
+pub(super) async fn allowed(
+    services: &Services,
+    actor: &Actor,
+    group: &Group,
+    list: &OldList,
+    dry_run: bool,
+    report: &mut MigrationReport,
+) -> Result<(), Failure> {
+    let mut senders = Vec::new();
+    for entry in &list.allowed {
+        match plain_ban(entry).and_then(|plain| plain.parse::<EmailAddress>().ok()) {
+            Some(sender) => senders.push(sender),
+            None => report
+                .warnings
+                .push(format!("posts from \"{}\" went out unseen; that is a pattern that has no equal here", entry.escape_debug())),
+        }
+    }
+    report.allowed = moderate::allow_senders(services, actor, &group.code, &senders, dry_run).await?;
+    Ok(())
 }
 
 /// Accounts, then subscriptions.
@@ -104,12 +128,14 @@ pub(super) async fn members(
     };
     let total = list.members.len() as u64;
     let mut carried: BTreeMap<AccountId, EmailAddress> = BTreeMap::new();
-    for (number, old) in list.members.values().enumerate() {
-        carrying.member(old, &mut carried).await?;
-        if carrying.subscriptions.len() >= PAGE || carrying.accounts.len() >= PAGE {
-            carrying.write().await?;
-            progress(number as u64, total);
+    let members: Vec<&OldMember> = list.members.values().collect();
+    for (page, olds) in members.chunks(PAGE).enumerate() {
+        let known = try_join_all(olds.iter().map(|old| services.store.account_by_address(&old.address))).await?;
+        for (old, known) in olds.iter().zip(known) {
+            carrying.member(old, known, &mut carried).await?;
         }
+        carrying.write().await?;
+        progress(((page * PAGE) + olds.len()) as u64, total);
     }
     for address in &list.departed {
         carrying.departed(address, list).await?;
@@ -147,13 +173,10 @@ impl Carrying<'_> {
         Ok(())
     }
 
-    /// The account of an address; a guest's if there is none and guests are wanted.
-    async fn account(&mut self, old: &OldMember) -> Result<Option<Account>, Failure> {
-        if let Some(account) = self.services.store.account_by_address(&old.address).await? {
-            return Ok(Some(account));
-        }
+    /// A guest's account for an address that the directory does not know, if guests are wanted.
+    fn guest(&mut self, old: &OldMember) -> Option<Account> {
         if !self.migration.create_guests {
-            return Ok(None);
+            return None;
         }
         // Thousands are made in one millisecond, and two of them may meet the same chance.
         let mut id = AccountId::new(self.services.now(), self.services.chance());
@@ -162,12 +185,19 @@ impl Carrying<'_> {
         }
         let name: String = old.name.chars().filter(|c| !c.is_control()).take(200).collect();
         let languages = old.language.into_iter().collect();
-        Ok(Some(Account { name, languages, source: SOURCE.into(), ..builtin::blank(id, vec![old.address.clone()]) }))
+        Some(Account { name, languages, source: SOURCE.into(), ..builtin::blank(id, vec![old.address.clone()]) })
     }
 
-    async fn member(&mut self, old: &OldMember, carried: &mut BTreeMap<AccountId, EmailAddress>) -> Result<(), Failure> {
+    /// One member, with the account that the directory has of her.
+    async fn member(
+        &mut self,
+        old: &OldMember,
+        known: Option<Account>,
+        carried: &mut BTreeMap<AccountId, EmailAddress>,
+    ) -> Result<(), Failure> {
         let (code, today) = (&self.group.code, self.services.today());
-        let Some(account) = self.account(old).await? else {
+        let is_new = known.is_none();
+        let Some(account) = known.or_else(|| self.guest(old)) else {
             let text = "the directory has no account of that address; import one, or use --create-guests".to_owned();
             self.left_out(&old.address, Rule::NoAccount.key(), text);
             return Ok(());
@@ -176,7 +206,7 @@ impl Carrying<'_> {
             self.left_out(&old.address, "same-account", format!("{first} belongs to the same account, which is subscribed once"));
             return Ok(());
         }
-        let previous = self.services.store.subscription(code, account.id).await?;
+        let previous = if is_new { None } else { self.services.store.subscription(code, account.id).await? };
         if let Some(previous) = &previous
             && let SubscriptionState::Unsubscribed(reason) = &previous.state
         {
@@ -189,8 +219,7 @@ impl Carrying<'_> {
             self.left_out(&old.address, reason.key(), reason.text());
             return Ok(());
         };
-        let known = self.services.store.account(account.id).await?.is_some();
-        if !known {
+        if is_new {
             self.report.guests += 1;
             self.accounts.push(account.clone());
         }
@@ -228,6 +257,8 @@ impl Carrying<'_> {
             subscription.languages = vec![language];
         }
         subscription.own_posts = old.own_posts;
+        subscription.plain_digest = old.plain_digest;
+        subscription.links = old.links;
         subscription.moderated = old.moderated;
         if old.disabled == Disabled::Bouncing && subscription.is_active() {
             let why = format!("disabled on the old list (migrated by {})", self.actor.name);

@@ -40,6 +40,10 @@ pub struct OldMember {
     pub moderated: bool,
     /// Does she get her own posts?
     pub own_posts: bool,
+    /// Does she get digests as plain text?
+    pub plain_digest: bool,
+    /// Does she get links instead of attachments?
+    pub links: bool,
     /// What she may do.
     pub role: Role,
     /// Does she only run the list, without being on it?
@@ -60,6 +64,8 @@ impl OldMember {
             disabled: Disabled::No,
             moderated: false,
             own_posts: true,
+            plain_digest: false,
+            links: false,
             role: Role::Member,
             outside: false,
             since: None,
@@ -80,6 +86,8 @@ pub struct OldList {
     pub members: BTreeMap<String, OldMember>,
     /// Addresses and patterns that may not join or post.
     pub bans: Vec<String>,
+    /// Strangers whose posts went out unseen: plain addresses, or patterns that have no equal here.
+    pub allowed: Vec<String>,
     /// Who left and must not be brought back by a rule or import.
     pub departed: Vec<EmailAddress>,
     /// Settings of the old list that mean something here, as `key = "value"` of the groups file.
@@ -113,6 +121,22 @@ impl OldList {
             member.outside |= !known;
         }
     }
+}
+
+/// The sender whom a pattern on the header field `From:` means, as an address or pattern of an address: `^From:.*<ann@x\.test>`.
+pub fn sender_pattern(pattern: &str) -> Option<String> {
+    let field = pattern.trim().get(..6).filter(|field| field.eq_ignore_ascii_case("^from:"))?;
+    let rest = pattern.trim()[field.len()..].trim_start_matches(' ');
+    let (open, rest) = match rest.strip_prefix(".*") {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let rest = rest.trim_end_matches('$').trim_end_matches(".*").trim_start_matches('<').trim_end_matches('>');
+    let domain = rest.strip_prefix('@').or_else(|| rest.strip_prefix("\\@"));
+    Some(match domain {
+        Some(domain) if open => format!("^.*@{domain}$"),
+        _ => format!("^{rest}$"),
+    })
 }
 
 /// A language as old systems write it: `es`, `es_ES`, `pt_BR`, `zh-CN`.

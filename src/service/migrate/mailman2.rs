@@ -6,10 +6,14 @@ use std::collections::HashMap;
 
 use super::list::{Disabled, OldList, language};
 use super::pickle::{self, Value};
+use crate::domain::address::EmailAddress;
 use crate::domain::subscription::{DeliveryMode, Role};
 
 const NO_OWN_POSTS: i64 = 2;
+const PLAIN_DIGEST: i64 = 8;
 const MODERATED: i64 = 128;
+/// What waits in `request.pck` (`Mailman/ListAdmin.py`): a request to join.
+const JOINING: i64 = 2;
 
 /// Reads a `config.pck`.
 ///
@@ -49,6 +53,7 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
             && let Some(member) = list.member(&key)
         {
             member.own_posts = bits & NO_OWN_POSTS == 0;
+            member.plain_digest = bits & PLAIN_DIGEST != 0;
             member.moderated = bits & MODERATED != 0;
         }
     }
@@ -87,7 +92,8 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
     }
     list.bans = texts("ban_list");
     list.bans.extend(texts("discard_these_nonmembers"));
-    for key in ["accept_these_nonmembers", "hold_these_nonmembers", "reject_these_nonmembers"] {
+    list.allowed = texts("accept_these_nonmembers");
+    for key in ["hold_these_nonmembers", "reject_these_nonmembers"] {
         let entries = texts(key);
         if !entries.is_empty() {
             list.warnings.push(format!("{key} has {} entries, which have no equal here: {}", entries.len(), shortened(&entries)));
@@ -112,7 +118,7 @@ fn settings(list: &mut OldList, of: &dyn Fn(&str) -> Value) {
         list.settings.insert("archive", if private == 1 { "members" } else { "public" }.into());
     }
     if number("default_member_moderation") == Some(1) {
-        list.warnings.push("new members were moderated; here they are not".into());
+        list.warnings.push("new members were moderated until somebody lifted it; here only those are who were when they came over".into());
     }
     if of("subject_prefix").text().is_some_and(|prefix| !prefix.trim().is_empty()) {
         list.warnings.push("the subject prefix is not put in front of subjects here, because it breaks signatures".into());
@@ -125,8 +131,20 @@ pub(super) fn shortened(entries: &[String]) -> String {
     if entries.len() > 3 { format!("{}, …", shown.join(", ")) } else { shown.join(", ") }
 }
 
-/// How many requests wait, from `request.pck` or `pending` of the list.
-pub fn waiting(bytes: &[u8]) -> usize {
-    let objects = pickle::read_all(bytes).unwrap_or_default();
-    objects.iter().map(Value::number_of_entries).sum()
+/// What waits for a decision, from `request.pck` of the list: who asked to join, and how much else there is.
+pub fn waiting(bytes: &[u8]) -> (Vec<EmailAddress>, usize) {
+    let (mut joining, mut others) = (Vec::new(), 0);
+    for (key, value) in pickle::read_all(bytes).unwrap_or_default().iter().flat_map(Value::entries) {
+        // Beside numbered requests stands the version of the file.
+        if key.number().is_none() {
+            continue;
+        }
+        let request = value.items();
+        let (kind, about) = (request.first().and_then(Value::number), request.get(1).map(Value::items).unwrap_or_default());
+        match about.get(1).and_then(Value::text).and_then(|address| address.parse().ok()) {
+            Some(address) if kind == Some(JOINING) => joining.push(address),
+            _ => others += 1,
+        }
+    }
+    (joining, others)
 }

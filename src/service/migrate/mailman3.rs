@@ -29,6 +29,8 @@ struct List {
     default_nonmember_action: String,
     archive_policy: String,
     subject_prefix: String,
+    default_member_action: String,
+    emergency: bool,
     accept_these_nonmembers: Vec<String>,
 }
 
@@ -66,6 +68,7 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
         member.language = language(&old.language).or_else(|| language(&export.list.preferred_language));
         if old.delivery_mode.contains("digest") || old.delivery_mode == "plaintext_digests" {
             member.delivery = DeliveryMode::Digest;
+            member.plain_digest = old.delivery_mode == "plaintext_digests";
         }
         member.disabled = match old.delivery_status.as_str() {
             "by_user" => Disabled::ByHerself,
@@ -83,15 +86,17 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
     }
     let banned = |member: &&Member| member.role == "nonmember" && matches!(member.moderation_action.as_deref(), Some("discard" | "reject"));
     list.bans.extend(export.members.iter().filter(banned).map(|member| member.address.clone()));
+    let accepted = |member: &&Member| member.role == "nonmember" && member.moderation_action.as_deref() == Some("accept");
+    list.allowed = export.list.accept_these_nonmembers.clone();
+    list.allowed.extend(export.members.iter().filter(accepted).map(|member| member.address.clone()));
     list.held = export.held.into_iter().map(String::into_bytes).collect();
     list.requests = export.requests.iter().filter_map(|address| address.parse().ok()).collect();
     let moderated = export.list.subscription_policy.contains("moderate");
     list.settings.insert("subscription", if moderated { "approve" } else { "open" }.into());
     list.settings.insert("nonmember", if export.list.default_nonmember_action == "hold" { "hold" } else { "reject" }.into());
+    let looked_at = export.list.emergency || matches!(export.list.default_member_action.as_str(), "hold" | "reject" | "discard");
+    list.settings.insert("moderate", looked_at.to_string());
     list.settings.insert("archive", if export.list.archive_policy == "public" { "public" } else { "members" }.into());
-    if !export.list.accept_these_nonmembers.is_empty() {
-        list.warnings.push("accept_these_nonmembers has entries, which have no equal here".into());
-    }
     if !export.list.subject_prefix.trim().is_empty() {
         list.warnings.push("the subject prefix is not put in front of subjects here, because it breaks signatures".into());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::list::{Disabled, OldList};
+use super::list::{Disabled, OldList, sender_pattern};
 use crate::domain::subscription::{DeliveryMode, Role};
 
 /// Reads the folder's small files, by their names below it.
@@ -57,19 +57,24 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<OldList, String> {
     } else {
         list.warnings.push("strangers might post; here their posts are refused or held".into());
     }
-    if has("moderated") {
-        list.warnings.push("every post was moderated; here posts of subscribers are not".into());
+    list.settings.insert("moderate", has("moderated").to_string());
+    if has("modonlypost") {
+        list.warnings.push("only moderators might post; here subscribers discuss, and managers announce to L-announce@".into());
     }
     if has("notmetoo") {
         list.members.values_mut().for_each(|member| member.own_posts = false);
     }
     if has("access") {
-        let rules = lines("control/access");
-        list.bans = rules
-            .iter()
-            .filter_map(|rule| rule.strip_prefix("deny ").or_else(|| rule.strip_prefix("discard ")))
-            .map(str::to_owned)
-            .collect();
+        for rule in lines("control/access") {
+            let (action, pattern) = rule.split_once(' ').unwrap_or((&rule, ""));
+            match (action.to_ascii_lowercase().as_str(), sender_pattern(pattern)) {
+                ("deny" | "discard", Some(sender)) => list.bans.push(sender),
+                ("send", Some(sender)) => list.allowed.push(sender),
+                // Without a pattern it only says what happens to everybody else.
+                _ if pattern.trim().is_empty() || matches!(pattern.trim(), ".*" | "^.*") => {}
+                _ => list.warnings.push(format!("the access rule \"{}\" has no equal here", rule.escape_debug())),
+            }
+        }
     }
     if has("prefix") {
         list.warnings.push("the subject prefix is not put in front of subjects here, because it breaks signatures".into());

@@ -15,7 +15,7 @@ mod pickle;
 mod sympa;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -125,6 +125,8 @@ pub struct MigrationReport {
     pub settings: Vec<SettingLine>,
     /// Addresses that may not join or post, new in the group.
     pub bans: u64,
+    /// Strangers whose posts go out unseen, new in the group.
+    pub allowed: u64,
     /// Notes that somebody left, so that no import brings her back.
     pub departed: u64,
     /// Held posts brought over; they wait for a moderator here.
@@ -158,7 +160,7 @@ fn read(services: &Services, migration: &Migration) -> Result<OldList, String> {
     let mut list = match migration.system {
         System::Mailman2 => {
             let mut list = mailman2::read(named("config.pck")?)?;
-            list.held_elsewhere = files.get("request.pck").map_or(0, |bytes| mailman2::waiting(bytes));
+            (list.requests, list.held_elsewhere) = files.get("request.pck").map(|bytes| mailman2::waiting(bytes)).unwrap_or_default();
             list
         }
         System::Mailman3 => mailman3::read(named("list.json")?)?,
@@ -167,6 +169,17 @@ fn read(services: &Services, migration: &Migration) -> Result<OldList, String> {
     };
     if let Some(address) = &migration.address {
         list.address = Some(address.parse().map_err(|error| format!("--address: {error}"))?);
+    }
+    // Sympa's folder of a list has its name, in that of its domain if there are several.
+    if let (System::Sympa, None, Some(folder)) = (migration.system, &list.address, &migration.folder) {
+        let part = |path: Option<&Path>| path.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let (name, domain) = (part(Some(folder)), part(folder.parent()));
+        list.address = format!("{name}@{domain}").parse().ok().filter(|_| domain.contains('.'));
+        list.name = name;
+    }
+    if list.address.is_none() {
+        list.warnings
+            .push("the files do not say the old list's address, so mail to it will not reach the group: name it with --address".into());
     }
     if list.name.is_empty() {
         list.name = list.address.as_ref().map(|address| address.local().to_owned()).unwrap_or_default();
@@ -198,6 +211,7 @@ pub async fn migrate(
         ..MigrationReport::default()
     };
     carry::group(services, &group, &list, migration.dry_run, &mut report).await?;
+    carry::allowed(services, actor, &group, &list, migration.dry_run, &mut report).await?;
     carry::members(services, actor, &group, &list, migration, &mut report, progress).await?;
     carry::waiting(services, &group, &list, migration.dry_run, &mut report).await?;
     let old = old_names(migration.system, &list);
@@ -227,11 +241,17 @@ fn old_names(system: System, list: &OldList) -> OldNames {
 fn compare(group: &Group, list: &OldList) -> Vec<SettingLine> {
     let Ok(serde_json::Value::Object(here)) = serde_json::to_value(group) else { return Vec::new() };
     let line = |(key, there): (&&'static str, &String)| {
-        let here = here.get(*key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let here = match here.get(*key).or_else(|| here.get("house")?.get(key)) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Bool(yes)) => yes.to_string(),
+            _ => String::new(),
+        };
         SettingLine { key, there: there.clone(), same: here == *there, here }
     };
     list.settings.iter().map(line).collect()
 }
 
+#[cfg(test)]
+mod round_trip_tests;
 #[cfg(test)]
 mod tests;

@@ -418,11 +418,11 @@ impl Value {
         }
     }
 
-    /// How many entries a dictionary has.
-    pub fn number_of_entries(&self) -> usize {
+    /// All pairs of a dictionary.
+    pub fn entries(&self) -> Vec<(Self, Self)> {
         match self {
-            Self::Map(map) => map.borrow().len(),
-            _ => 0,
+            Self::Map(map) => map.borrow().clone(),
+            _ => Vec::new(),
         }
     }
 

@@ -1,13 +1,17 @@
-//! Sympa: `config` of the list, and the dumps of its people (`sympa list --dump_users`, `sympa.pl --dump=LIST`).
+//! Sympa: `config` of the list, and the dumps of its people: `sympa dump --roles=member,owner,editor LIST@DOMAIN`, before 6.2.70
+//! `sympa.pl --dump_users`. Languages of users, exclusions, held posts and requests lie in Sympa's database and spools, whence
+//! `deploy/sympa_export.pl` writes them beside the dumps: `list.dump`, `user.dump`, `exclude.dump`, `moderation/`,
+//! `requests.dump`.
 //!
 //! Dumps and `config` are paragraphs of `key value` lines with empty lines between them. Members that came from an included source
 //! are named; the source itself has to be declared anew, because it keeps its own members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::list::{Disabled, OldList, language};
+use crate::domain::address::EmailAddress;
 use crate::domain::subscription::{DeliveryMode, Role};
 
 type Paragraph = Vec<(String, String)>;
@@ -43,21 +47,36 @@ fn instant(text: Option<&str>) -> Option<DateTime<Utc>> {
 pub fn read(files: &BTreeMap<String, Vec<u8>>, now: DateTime<Utc>) -> Result<OldList, String> {
     let members = ["member.dump", "subscribers.db.dump", "subscribers.dump"].iter().find_map(|name| files.get(*name));
     let Some(members) = members else {
-        return Err("there is no member.dump: write it with `sympa list --dump_users --list=NAME --role=member`, or in older ones `sympa.pl --dump=NAME`".into());
+        return Err("there is no member.dump: run deploy/sympa_export.pl on the old machine, or `sympa dump --roles=member,owner,editor LIST@DOMAIN`".into());
     };
-    let mut list = OldList::default();
+    let about = files.get("list.dump").map(|bytes| paragraphs(bytes)).unwrap_or_default();
+    let address = about.first().and_then(|about| value(about, "address")?.parse::<EmailAddress>().ok());
+    let mut list =
+        OldList { name: address.as_ref().map(|address| address.local().to_owned()).unwrap_or_default(), address, ..OldList::default() };
     let config: Vec<Paragraph> = files.get("config").map(|bytes| paragraphs(bytes)).unwrap_or_default();
     let setting = |key: &str| config.iter().find_map(|paragraph| value(paragraph, key)).map(str::to_owned);
     let main_language = setting("lang").and_then(|text| language(&text));
+    let languages: HashMap<String, String> = files
+        .get("user.dump")
+        .map(|bytes| paragraphs(bytes))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|user| Some((value(user, "email")?.to_lowercase(), value(user, "lang")?.to_owned())))
+        .collect();
     for paragraph in paragraphs(members) {
         let Some(address) = value(&paragraph, "email") else { continue };
-        let included = value(&paragraph, "subscribed").is_some_and(|text| text == "0");
+        let own = value(&paragraph, "subscribed").is_none_or(|text| text != "0");
+        let included = value(&paragraph, "included").is_some_and(|text| text == "1") || value(&paragraph, "inclusion").is_some();
+        let included = included && !(own && value(&paragraph, "subscribed").is_some());
         let Some(member) = list.member(address) else { continue };
         member.name = value(&paragraph, "gecos").unwrap_or_default().to_owned();
-        member.language = value(&paragraph, "lang").and_then(language).or(main_language);
+        let own_language = value(&paragraph, "lang").or_else(|| languages.get(&address.to_lowercase()).map(String::as_str));
+        member.language = own_language.and_then(language).or(main_language);
         member.since = instant(value(&paragraph, "date").or(value(&paragraph, "date_epoch")));
         match value(&paragraph, "reception").unwrap_or("mail") {
-            "digest" | "digestplain" | "summary" => member.delivery = DeliveryMode::Digest,
+            "digest" | "summary" => member.delivery = DeliveryMode::Digest,
+            "digestplain" => (member.delivery, member.plain_digest) = (DeliveryMode::Digest, true),
+            "urlize" => member.links = true,
             "nomail" => (member.delivery, member.disabled) = (DeliveryMode::None, Disabled::ByHerself),
             "not_me" => member.own_posts = false,
             _ => {}
@@ -104,6 +123,14 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, now: DateTime<Utc>) -> Result<Old
         let text = files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
         list.bans.extend(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
     }
+    for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("moderation/")) {
+        if !name.trim_start_matches("moderation/").contains('/') {
+            list.held.push(bytes.clone());
+        }
+    }
+    for paragraph in files.get("requests.dump").map(|bytes| paragraphs(bytes)).unwrap_or_default() {
+        list.requests.extend(value(&paragraph, "email").and_then(|address| address.parse().ok()));
+    }
     settings(&mut list, &config, &setting);
     Ok(list)
 }
@@ -121,7 +148,8 @@ fn settings(list: &mut OldList, config: &[Paragraph], setting: &dyn Fn(&str) -> 
     if let Some(policy) = setting("send") {
         let known = if policy.contains("editor") { "hold" } else { "reject" };
         list.settings.insert("nonmember", known.into());
-        if !policy.starts_with("private") {
+        list.settings.insert("moderate", policy.starts_with("editorkey").to_string());
+        if !policy.starts_with("private") && !policy.starts_with("editorkey") {
             list.warnings.push(format!("the sending rule was \"{policy}\"; here subscribers post, and others are refused or held"));
         }
     }

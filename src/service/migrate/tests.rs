@@ -39,14 +39,19 @@ fn name(number: usize) -> String {
     format!("m{number}@x.test")
 }
 
+/// Every bit that a member may have: no own posts, acknowledgements, plain digests, concealed, moderated, no second copies.
+fn options(n: usize) -> i32 {
+    let bit = |often: usize, bit: i32| if n % often == 0 { bit } else { 0 };
+    bit(11, 2) | bit(2, 4) | bit(10, 8) | bit(3, 16) | bit(7, 128) | bit(4, 256)
+}
+
 fn mailman2(members: usize) -> Vec<u8> {
     let mut pickler = Pickler(b"\x80\x02}(".to_vec());
     let number = |value: i32| -> Box<dyn Fn(&mut Pickler)> { Box::new(move |pickler: &mut Pickler| pickler.number(value)) };
     let word = |value: String| -> Box<dyn Fn(&mut Pickler)> { Box::new(move |pickler: &mut Pickler| pickler.text(&value)) };
     pickler.map("members", (0..members).filter(|n| n % 5 != 0).map(|n| (name(n), number(0))));
     pickler.map("digest_members", (0..members).step_by(5).map(|n| (name(n), number(0))));
-    pickler
-        .map("user_options", (0..members).map(|n| (name(n), number(if n % 7 == 0 { 128 } else { 0 } | if n % 11 == 0 { 2 } else { 0 }))));
+    pickler.map("user_options", (0..members).map(|n| (name(n), number(options(n)))));
     pickler.map(
         "delivery_status",
         (0..members).filter(|n| n % 13 == 0).map(|n| {
@@ -62,6 +67,7 @@ fn mailman2(members: usize) -> Vec<u8> {
     pickler.map("usernames", (0..members).map(|n| (name(n), word(format!("Person {n}")))));
     pickler.texts("owner", &["mia@x.test", "boss@elsewhere.test"]);
     pickler.texts("ban_list", &["spammer@x.test", "^.*@bad\\.test$", "^[0-9]+@.*"]);
+    pickler.texts("accept_these_nonmembers", &["friend@y.test"]);
     for (key, value) in [("subscribe_policy", 3), ("generic_nonmember_action", 1), ("archive_private", 1)] {
         pickler.text(key);
         pickler.number(value);
@@ -75,13 +81,18 @@ fn mailman2(members: usize) -> Vec<u8> {
     pickler.0
 }
 
-fn migration(system: System, files: &[(&str, &[u8])], dry_run: bool) -> Migration {
+pub(super) fn migration(system: System, files: &[(&str, &[u8])], dry_run: bool) -> Migration {
     let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
     Migration { system, files, folder: None, archive: None, address: None, create_guests: true, dry_run }
 }
 
-async fn run(trial: &Trial, migration: &Migration) -> MigrationReport {
+pub(super) async fn run(trial: &Trial, migration: &Migration) -> MigrationReport {
     migrate(&trial.services, &operator(), &code("AMR"), migration, &|_, _| {}).await.unwrap()
+}
+
+pub(super) async fn allowed_addresses(trial: &Trial) -> Vec<String> {
+    let allowed = crate::service::moderate::allowed(&trial.services, &code("AMR")).await.unwrap();
+    allowed.into_iter().map(|sender| sender.address).collect()
 }
 
 #[tokio::test]
@@ -113,6 +124,7 @@ async fn ten_thousand_members_of_mailman_2_come_over_field_by_field() {
             n % 11 != 0,
             if status == 4 { "suspended" } else { "active" },
         );
+        assert_eq!((row.moderated, row.plain_digest), (n % 7 == 0, n % 10 == 0), "{n}");
         let found = (row.name.clone(), row.delivery.as_str(), row.languages.join(","), row.own_posts, row.state);
         assert_eq!((found.0, found.1, found.2.as_str(), found.3, found.4), expected, "{n}");
     }
@@ -121,6 +133,7 @@ async fn ten_thousand_members_of_mailman_2_come_over_field_by_field() {
     assert!(trial.services.store.subscription(&code("AMR"), id).await.unwrap().unwrap().moderated);
     assert_eq!(trial.services.group(&code("AMR")).unwrap().house.banned, ["spammer@x.test", "@bad.test"]);
     assert!(report.warnings.iter().any(|warning| warning.contains("^[0-9]+@.*")));
+    assert_eq!(allowed_addresses(&trial).await, ["friend@y.test"]);
     assert_eq!(
         trial.services.groups().destination(&"rg-amr-leave@old.test".parse().unwrap()),
         Some(crate::domain::destination::Destination::Leave(code("AMR")))
@@ -130,6 +143,14 @@ async fn ten_thousand_members_of_mailman_2_come_over_field_by_field() {
     assert!(trial.services.store.posts_of_group(&code("AMR"), None, 10).await.unwrap().is_empty());
     let again = run(&trial, &migration(System::Mailman2, &[("config.pck", &file)], false)).await;
     assert_eq!((again.added, again.changed, again.unchanged), (0, 0, MEMBERS as u64 + 2));
+}
+
+#[tokio::test]
+async fn requests_of_mailman_2_come_over_and_its_held_posts_are_counted() {
+    // pickle.dumps({1: (2, (time, 'ben@x.test', …)), 2: (1, (time, 'x@x.test', …)), 'version': (0, 1)}, 1), as in request.pck.
+    let (joining, others) = mailman2::waiting(b"}q\x00(K\x01(K\x02(GA\xd7\xd7\x84\x00 \x00\x00X\x0a\x00\x00\x00ben@x.testq\x01X\x03\x00\x00\x00Benq\x02X\x06\x00\x00\x00secretq\x03K\x00X\x02\x00\x00\x00enq\x04tq\x05tq\x06K\x02(K\x01(GA\xd7\xd7\x84\x00 \x00\x00X\x08\x00\x00\x00x@x.testq\x07X\x07\x00\x00\x00Subjectq\x08X\x06\x00\x00\x00reasonq\x09X\x10\x00\x00\x00heldmsg-rg-2.pckq\x0a}q\x0btq\x0ctq\x0dX\x07\x00\x00\x00versionq\x0e(K\x00K\x01tq\x0fu.");
+    assert_eq!((joining, others), (vec!["ben@x.test".parse().unwrap()], 1));
+    assert_eq!(mailman2::waiting(b"rubbish"), (Vec::new(), 0));
 }
 
 #[test]
@@ -166,7 +187,7 @@ async fn who_left_is_not_brought_back_and_who_has_no_account_is_named() {
         ("nomailsubs.d/g", b"gus@x.test\n"),
         ("control/listaddress", b"rg@old.test\n"),
         ("control/submod", b""),
-        ("control/access", b"deny spammer@x.test\nallow .*\n"),
+        ("control/access", b"deny ^From:.*spammer@x.test\nallow .*\n"),
         ("moderation/0123abcd", b"From: gus@x.test\nMessage-ID: <held@x.test>\nSubject: Wait\n\nPlease\n"),
         ("moderation/0123abcd.sendmail", b"x"),
     ];
