@@ -3,6 +3,7 @@
 mod demo;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use enlace::store::StoreError;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -31,28 +33,48 @@ fn main() -> ExitCode {
         return print(&answer.output, &answer.errors, answer.status);
     }
     let daemon = matches!(arguments.command, None | Some(Command::Serve(_)));
-    log(daemon);
+    let set_level = log(daemon);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return print("", &format!("enlace: the system gives no threads: {error}\n"), 1),
     };
-    runtime.block_on(carry_out(arguments))
+    runtime.block_on(carry_out(arguments, set_level))
 }
 
-/// Logs go to standard error: all of the daemon's, only warnings of a command. `RUST_LOG` says otherwise,
+/// Sets what is logged from now on, in the form of `service.log`.
+type SetLevel = Box<dyn Fn(&str)>;
+
+/// Logs go to standard error: all of the daemon's, only warnings of a command. `RUST_LOG` says otherwise and stays,
 /// `ENLACE_LOG_FORMAT=json` makes them lines of JSON.
-fn log(daemon: bool) {
+fn log(daemon: bool) -> SetLevel {
     let default = if daemon { "info" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let given = EnvFilter::try_from_default_env().ok();
+    let fixed = given.is_some() || !daemon;
+    let builder = tracing_subscriber::fmt().with_env_filter(given.unwrap_or_else(|| default.into())).with_writer(std::io::stderr);
+    // A filter that cannot be replaced any more belongs to a process that ends.
+    let set = |replace: &dyn Fn(EnvFilter) -> bool, level: &str| _ = EnvFilter::try_new(level).is_ok_and(replace);
     if std::env::var("ENLACE_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().init();
+        let builder = builder.json().with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        Box::new(move |level| {
+            if !fixed {
+                set(&|filter| handle.reload(filter).is_ok(), level)
+            }
+        })
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+        let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        Box::new(move |level| {
+            if !fixed {
+                set(&|filter| handle.reload(filter).is_ok(), level)
+            }
+        })
     }
 }
 
-async fn carry_out(arguments: Arguments) -> ExitCode {
+async fn carry_out(arguments: Arguments, set_level: SetLevel) -> ExitCode {
     if let Some(Command::Demo(options)) = &arguments.command {
         return end(demo::run(options.once).await);
     }
@@ -61,8 +83,8 @@ async fn carry_out(arguments: Arguments) -> ExitCode {
         Err(error) => return print("", &format!("enlace: {error}\n"), 1),
     };
     match &arguments.command {
-        None => end(daemon(config, &Serve::default()).await),
-        Some(Command::Serve(options)) => end(daemon(config, options).await),
+        None => end(daemon(config, &Serve::default(), arguments.config.as_deref(), &set_level).await),
+        Some(Command::Serve(options)) => end(daemon(config, options, arguments.config.as_deref(), &set_level).await),
         Some(command @ (Command::Store(_) | Command::Restore(_))) => {
             let answer = Answer::of(store_command(&config, command).await, arguments.json);
             print(&answer.output, &answer.errors, answer.status)
@@ -129,7 +151,8 @@ fn print(output: &str, errors: &str, status: u8) -> ExitCode {
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends it at once.
-async fn daemon(config: Arc<Config>, options: &Serve) -> anyhow::Result<()> {
+async fn daemon(config: Arc<Config>, options: &Serve, file: Option<&Path>, set_level: &SetLevel) -> anyhow::Result<()> {
+    set_level(&config.service.log);
     let clock = match &options.clock {
         None => Clock::system(),
         Some(text) => Clock::starting_at(
@@ -154,7 +177,7 @@ async fn daemon(config: Arc<Config>, options: &Serve) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&running).await,
+            _ = hangup.recv() => reload(&running, file, set_level).await,
             // A store that is away mends itself; only a process that answers nothing at all is started again.
             _ = beats.tick() => {
                 let _ = tokio::time::timeout(beat, running.health()).await;
@@ -178,16 +201,30 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// SIGHUP: groups and keys are read again; certificates are renewed by themselves; nobody is disconnected.
-async fn reload(running: &serve::Running) {
-    tracing::info!("Reading groups and keys again");
+/// SIGHUP: configuration, templates, pages, groups and keys are read again; certificates are renewed by themselves; nobody is
+/// disconnected. What is wrong is said, and what was there goes on.
+async fn reload(running: &serve::Running, file: Option<&Path>, set_level: &SetLevel) {
+    tracing::info!("Reading the configuration again");
     let began = NotifyState::monotonic_usec_now();
     if let Ok(began) = began {
         tell(&[NotifyState::Reloading, began]);
     }
-    if let Err(error) = running.reload().await {
-        tracing::error!(%error, "Kept what was there of what could not be read");
+    let read = match Config::load(file, std::env::vars()) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            tracing::error!(%error, "The configuration stays as it was");
+            None
+        }
+    };
+    let (waiting, failed) = running.reload(read).await;
+    for error in &failed {
+        tracing::error!(error = format!("{error:#}"), "What was there before stays");
     }
+    if !waiting.is_empty() {
+        tracing::warn!(keys = waiting.join(", "), "These keys changed and wait for the next start");
+    }
+    set_level(&running.services.config.service.log);
+    tracing::info!("Read the configuration again");
     tell(&[NotifyState::Ready]);
 }
 

@@ -50,6 +50,30 @@ impl Stage {
             Self::Store => "store",
         }
     }
+
+    /// What takes longer than this is told in the log.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Judge | Self::Commit | Self::Outcome | Self::Store => Duration::from_secs(1),
+            // The proof of a sender asks the DNS, which may be slow; a plan may have a hundred thousand readers.
+            Self::Accept | Self::Plan => Duration::from_secs(5),
+            Self::Relay => Duration::from_secs(30),
+        }
+    }
+}
+
+/// Something that took longer than is usual stands in the log, whether anybody reads `/metrics` or not.
+fn tell_if_slow(stage: Stage, took: Duration) {
+    if took > stage.patience() {
+        tracing::warn!(stage = stage.as_str(), milliseconds = took.as_millis(), "This was slow");
+    }
+}
+
+/// A page or a command that took longer than a reader waits for.
+pub fn asked(what: &str, took: Duration) {
+    if took > Duration::from_secs(2) {
+        tracing::warn!(stage = "answer", what, milliseconds = took.as_millis(), "This was slow");
+    }
 }
 
 struct Meters {
@@ -133,6 +157,7 @@ impl Timer {
 
     /// Ends and is counted; a timer that is dropped is not.
     pub fn done(self) {
+        tell_if_slow(self.stage, self.began.elapsed());
         if let Some(meters) = METERS.get() {
             meters.stages[self.stage as usize].record(self.began.elapsed().as_secs_f64());
         }
@@ -148,6 +173,7 @@ pub fn answered(protocol: &'static str, code: u16) {
 
 /// One group commit made so many changes durable.
 pub fn committed(verbs: usize, took: Duration) {
+    tell_if_slow(Stage::Store, took);
     if let Some(meters) = METERS.get() {
         meters.stages[Stage::Store as usize].record(took.as_secs_f64());
         meters.verbs.record(f64::from(u32::try_from(verbs).unwrap_or(u32::MAX)));
@@ -249,6 +275,34 @@ pub fn render(present: &Present) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_slow_stands_in_the_log_and_nothing_else() {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            committed(1, Duration::from_millis(900));
+            committed(1, Duration::from_millis(1_100));
+            asked("groups", Duration::from_millis(100));
+            asked("groups", Duration::from_secs(3));
+            Timer::of(Stage::Plan).done();
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("This was slow").count(), 2, "{text}");
+        assert!(text.contains("stage=\"store\"") && text.contains("milliseconds=1100") && text.contains("what=\"groups\""), "{text}");
+    }
 
     #[test]
     fn what_is_counted_is_rendered_and_nothing_else_is_needed() {

@@ -109,6 +109,7 @@ pub struct Running {
     pub listeners: Vec<(String, SocketAddr)>,
     store: Arc<dyn Store>,
     delivery: Delivery,
+    site: Site,
     intake: CancellationToken,
     tasks: TaskTracker,
 }
@@ -145,8 +146,8 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
     let executor = Arc::new(Executor::new(Arc::clone(&services)));
     let site =
         Site::new(Arc::clone(&services)).context("page templates")?.with_login().context("oidc")?.with_api(Arc::clone(&executor) as _);
-    let stop = intake.clone();
-    tasks.spawn(async move { site.serve(web, stop).await });
+    let (stop, pages) = (intake.clone(), site.clone());
+    tasks.spawn(async move { pages.serve(web, stop).await });
     tasks.spawn(keys_of_other_nodes(Arc::clone(&services), intake.clone()));
     let stop = intake.clone();
     tasks.spawn(async move { control.serve(executor, stop).await });
@@ -186,7 +187,7 @@ pub async fn start(config: Arc<Config>, clock: Clock) -> Result<Running> {
             ..delivery::Settings::default()
         },
     });
-    Ok(Running { services, listeners, store, delivery, intake, tasks })
+    Ok(Running { services, listeners, store, delivery, site, intake, tasks })
 }
 
 /// Takes the keys that another node made (`enlace key rotate`).
@@ -221,16 +222,30 @@ fn resident_octets() -> Option<u64> {
 }
 
 impl Running {
-    /// Reads groups and the keys of the tokens again, without disturbing any session; listeners look at their
-    /// certificates by themselves. What cannot be read stays as it was.
-    ///
-    /// # Errors
-    /// Names what could not be read; the rest was.
-    pub async fn reload(&self) -> Result<()> {
-        let (groups, keys) = (self.services.reload_groups().await, keyring::reload(&self.services).await);
-        groups.context("groups")?;
-        keys.context("keys of the tokens")?;
-        Ok(())
+    /// Takes what it may of a configuration that was read again, and reads templates, pages, groups and the keys of the tokens again,
+    /// without disturbing any session; listeners look at their certificates by themselves. What cannot be read stays as it was.
+    /// Gives the keys of the configuration that wait for the next start, and what could not be read.
+    pub async fn reload(&self, config: Option<Config>) -> (Vec<&'static str>, Vec<anyhow::Error>) {
+        let (read, waiting) = match config {
+            Some(config) => config.taken_over(&self.services.config),
+            None => (Config::clone(&self.services.config), Vec::new()),
+        };
+        let mut failed = Vec::new();
+        // Texts and pages first: a language is offered only when its words are there.
+        let texts = Texts::load(read.service.templates.as_deref());
+        match (texts, self.site.reload(&read.service)) {
+            (Ok(texts), Ok(())) => {
+                self.services.texts.replace(texts);
+                self.services.config.replace(read);
+            }
+            (texts, pages) => {
+                failed.extend(texts.err().map(|error| anyhow::Error::new(error).context("templates")));
+                failed.extend(pages.err().map(|error| anyhow::Error::new(error).context("page templates")));
+            }
+        }
+        failed.extend(self.services.reload_groups().await.err().map(|error| anyhow::Error::new(error).context("groups")));
+        failed.extend(keyring::reload(&self.services).await.err().map(|error| anyhow::Error::new(error).context("keys of the tokens")));
+        (waiting, failed)
     }
 
     /// Is the store able to keep mail?

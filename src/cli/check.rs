@@ -59,6 +59,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     let config = &context.services.config;
     let mut findings = vec![configuration(config), templates(config), store(context).await];
     findings.extend(permissions(&config.service.data_dir));
+    findings.push(disk(config));
     findings.push(groups(context));
     findings.push(relay(config).await);
     findings.push(dns(config).await);
@@ -102,6 +103,24 @@ async fn store(context: &Context<'_>) -> Finding {
     match context.services.store.health().await {
         Ok(()) => ok("store", format!("{} keeps mail", context.services.config.service.data_dir.display())),
         Err(found) => error("store", found.to_string(), "make room on the disk, or look at its rights"),
+    }
+}
+
+/// Room on the disk of the data folder, against what the store needs to take mail; several times that is well.
+fn disk(config: &Config) -> Finding {
+    let folder = &config.service.data_dir;
+    let (free, floor) = match rustix::fs::statvfs(folder) {
+        Ok(room) => (room.f_bavail.saturating_mul(room.f_frsize), config.limits.free_disk.0),
+        Err(found) => return error("disk", format!("{}: {found}", folder.display()), "look at the rights of the folder"),
+    };
+    let shown = format!("{} MiB are free on the disk of {}", free / 1024 / 1024, folder.display());
+    let needed = format!("{shown}; below {} MiB (limits.free_disk) no mail is taken", floor / 1024 / 1024);
+    if free < floor {
+        error("disk", needed, "make room")
+    } else if free < floor.saturating_mul(4) {
+        warning("disk", needed, "make room before mail is refused")
+    } else {
+        ok("disk", shown)
     }
 }
 

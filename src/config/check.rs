@@ -32,6 +32,13 @@ pub(super) fn check(config: &Config, text: &str, file: &Path) -> Result<(), Conf
     if service.name.chars().any(char::is_control) || service.name.trim().is_empty() {
         return at(&["service", "name"], "the name is empty or has control characters".into(), "write one line of text");
     }
+    if let Err(error) = service.log.parse::<tracing_subscriber::filter::Targets>() {
+        return at(
+            &["service", "log"],
+            format!("\"{}\" is no level of logging: {error}", service.log.escape_debug()),
+            "write \"info\", or \"info,enlace::smtp=debug\"",
+        );
+    }
     check_listeners(config, text, file)?;
     if config.store.backend == Backend::Postgres && config.store.url.is_none() {
         return at(&["store", "backend"], "the postgres store needs a url".into(), "give store.url or store.url_file");

@@ -14,6 +14,7 @@ mod error;
 mod limits;
 mod listen;
 mod relay;
+mod reload;
 mod retention;
 mod schedule;
 mod secret;

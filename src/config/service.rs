@@ -23,6 +23,9 @@ pub struct Service {
     pub languages: Vec<Language>,
     /// A folder that overrides the built-in templates, `LANG/…` within it, and `CODE/LANG/…` for one group.
     pub templates: Option<PathBuf>,
+    /// What the daemon logs: `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,enlace::smtp=debug`. The variable
+    /// `RUST_LOG` wins.
+    pub log: String,
 }
 
 impl Default for Service {
@@ -36,6 +39,7 @@ impl Default for Service {
             timezone: Tz::Europe__Zurich,
             languages: ["en", "fr", "es", "ar", "zh", "ru"].map(language).to_vec(),
             templates: None,
+            log: "info".into(),
         }
     }
 }

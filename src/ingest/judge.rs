@@ -255,7 +255,10 @@ impl Incoming {
             arrival: Arrival { found: self.findings().await, ..self.arrival.clone() },
             origin: if is_meeting { MEETING_ORIGIN } else { "" },
         };
-        Ok(post::keep(&self.services, new).await?)
+        let (id, kept) = post::keep(&self.services, new).await?;
+        let repeated = matches!(kept, Kept::Repeated(_));
+        tracing::info!(trace = self.arrival.trace, post.id = %id, state = passed.state.as_str(), repeated, "Kept");
+        Ok((id, kept))
     }
 
     /// The managers; without one the secretariat's mailboxes, so that mail to an owner is never lost.

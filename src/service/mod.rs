@@ -16,6 +16,7 @@ pub mod group;
 pub mod kept;
 pub mod keyring;
 pub mod liaison;
+pub mod live;
 pub mod login;
 pub mod lookalike;
 pub mod meeting;
@@ -45,6 +46,7 @@ use std::sync::{Arc, RwLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use self::live::Live;
 use crate::clock::Clock;
 use crate::config::{Config, Verify};
 use crate::domain::account::Account;
@@ -146,9 +148,9 @@ pub struct Services {
     /// Disk.
     pub store: Arc<dyn Store>,
     /// What the operator wrote.
-    pub config: Arc<Config>,
+    pub config: Live<Config>,
     /// Templates and words.
-    pub texts: Arc<Texts>,
+    pub texts: Live<Texts>,
     /// Time.
     pub clock: Clock,
     /// Makes and reads tokens.
@@ -192,8 +194,8 @@ impl Services {
         let services = Self {
             keys,
             store,
-            config,
-            texts,
+            config: Live::new(config),
+            texts: Live::new(texts),
             clock,
             site,
             dns,

@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -18,6 +19,7 @@ use futures_util::FutureExt;
 
 use super::visit::LANGUAGE;
 use super::{Problem, Site, Visit, with_cookie};
+use crate::measure;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// How long a browser remembers the language that was chosen, in seconds.
@@ -29,11 +31,15 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
     let visit = Visit::of(&site, &parts).await;
     parts.extensions.insert(visit.clone());
     let head_only = parts.method == Method::HEAD;
+    // Not the whole path, which may hold a token.
+    let place = parts.uri.path().split('/').nth(1).unwrap_or_default().to_owned();
+    let began = Instant::now();
     let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("A page panicked");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     });
+    measure::asked(&place, began.elapsed());
     let status = response.status();
     if (status.is_client_error() || status.is_server_error()) && is_bare(&response) {
         let problem = response.extensions_mut().remove::<Arc<Problem>>().unwrap_or_else(|| Arc::new(Problem::Status(status)));

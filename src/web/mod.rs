@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::language::Language;
 use crate::measure::{self, Present};
 use crate::service::command::Commands;
+use crate::service::live::Live;
 use crate::service::{Services, queue, webhook};
 use attempts::Attempts;
 use connections::{Bounded, Peer};
@@ -47,7 +48,7 @@ pub const BODY_OCTETS: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Site {
     services: Arc<Services>,
-    pages: Arc<Pages>,
+    pages: Arc<Live<Pages>>,
     attempts: Arc<Attempts>,
     tallies: Arc<tallies::Tallies>,
     commands: Option<Arc<dyn Commands>>,
@@ -62,7 +63,17 @@ impl Site {
     pub fn new(services: Arc<Services>) -> Result<Self, PageError> {
         let service = &services.config.service;
         let pages = Pages::load(&service.languages, service.templates.as_deref())?;
-        Ok(Self { services, pages: Arc::new(pages), attempts: Arc::default(), tallies: Arc::default(), commands: None, login: None })
+        let pages = Arc::new(Live::new(Arc::new(pages)));
+        Ok(Self { services, pages, attempts: Arc::default(), tallies: Arc::default(), commands: None, login: None })
+    }
+
+    /// Reads the pages again, in the languages that `service` offers; a mistake leaves those that are there.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn reload(&self, service: &crate::config::Service) -> Result<(), PageError> {
+        self.pages.replace(Pages::load(&service.languages, service.templates.as_deref())?);
+        Ok(())
     }
 
     /// With the API, whose operations `commands` carries out.

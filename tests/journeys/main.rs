@@ -16,11 +16,15 @@ mod crash;
 #[allow(dead_code)]
 mod database;
 mod digest;
+#[path = "../support/dns.rs"]
+#[allow(dead_code)]
+mod dns;
 mod ldap;
 mod liaison;
 mod links;
 mod meeting;
 mod nodes;
+mod operation;
 mod peers;
 mod post;
 mod postfix;

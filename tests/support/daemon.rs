@@ -179,8 +179,14 @@ verify = "headers"
     /// Starts the process and waits until every listener accepts.
     pub fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("log");
-        let mut process =
-            self.command().arg("serve").args(&self.arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
+        let mut process = self
+            .command()
+            .arg("serve")
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
         let (sender, lines) = mpsc::channel();
         let stdout = process.stdout.take().expect("stdout is piped");
         std::thread::spawn(move || {
@@ -307,6 +313,12 @@ verify = "headers"
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let process = self.process.as_ref().expect("running");
+        rustix::process::kill_process(rustix::process::Pid::from_child(process), signal).expect("the process is ours");
     }
 
     /// Asks the process to end (SIGTERM) and waits; its exit code.

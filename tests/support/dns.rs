@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Says {
     /// TXT records.
     Txt(Vec<String>),
+    /// Mail servers (MX records) and TXT records of one name.
+    Mail(Vec<String>, Vec<String>),
     /// A records.
     A(Vec<[u8; 4]>),
     /// The server fails (RCODE 2).
@@ -96,6 +98,8 @@ fn answer(question: &[u8], zone: &HashMap<String, Says>) -> Option<Vec<u8>> {
         Some(Says::Silence) => return None,
         Some(Says::Fail) => (2, Vec::new()),
         Some(Says::Txt(texts)) if kind == 16 => (0, texts.iter().map(|text| strings(text)).collect()),
+        Some(Says::Mail(_, texts)) if kind == 16 => (0, texts.iter().map(|text| strings(text)).collect()),
+        Some(Says::Mail(hosts, _)) if kind == 15 => (0, hosts.iter().map(|host| exchange(host)).collect()),
         Some(Says::A(addresses)) if kind == 1 => (0, addresses.iter().map(|address| address.to_vec()).collect()),
         Some(_) => (0, Vec::new()),
     };
@@ -112,6 +116,17 @@ fn answer(question: &[u8], zone: &HashMap<String, Says>) -> Option<Vec<u8>> {
         reply.extend(data);
     }
     Some(reply)
+}
+
+/// Preference 10 and a name.
+fn exchange(host: &str) -> Vec<u8> {
+    let mut data = vec![0, 10];
+    for label in host.split('.') {
+        data.push(u8::try_from(label.len()).unwrap_or(63));
+        data.extend(label.bytes());
+    }
+    data.push(0);
+    data
 }
 
 /// A text as strings of at most 255 octets.
