@@ -179,14 +179,8 @@ verify = "headers"
     /// Starts the process and waits until every listener accepts.
     pub fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("log");
-        let mut process = self
-            .command()
-            .arg("serve")
-            .args(&self.arguments)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the binary starts");
+        let mut process =
+            self.command().arg("serve").args(&self.arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
         let (sender, lines) = mpsc::channel();
         let stdout = process.stdout.take().expect("stdout is piped");
         std::thread::spawn(move || {
