@@ -206,7 +206,7 @@ async fn plan_one(floor: &Floor, timezone: Tz, post: &Post) -> bool {
     }
     match planned {
         Ok(considered) => {
-            tracing::info!(trace = post.arrival.trace, post.id = %post.id, considered, "Planned post {} for {codes}", post.id)
+            tracing::info!(trace = post.arrival.trace, post.id = %post.id, considered, "Planned post {} for {codes}", post.id);
         }
         Err(error) => tracing::error!(post.id = %post.id, %error, "could not plan post {} for {codes}; it is tried again", post.id),
     }

@@ -17,6 +17,15 @@ impl<T> Live<T> {
         Self { first, later: OnceLock::new() }
     }
 
+    /// The newest, to be kept.
+    pub fn newest(&self) -> Arc<T> {
+        let mut place = self;
+        while let Some(later) = place.later.get() {
+            place = later;
+        }
+        Arc::clone(&place.first)
+    }
+
     /// From now on this one.
     pub fn replace(&self, value: T) {
         let (mut place, mut next) = (self, Box::new(Self::new(Arc::new(value))));
@@ -50,6 +59,6 @@ mod tests {
         for n in 0..3 {
             live.replace(format!("{n}"));
         }
-        assert_eq!((held, live.as_str()), ("first", "2"));
+        assert_eq!((held, live.as_str(), live.newest().as_str()), ("first", "2", "2"));
     }
 }

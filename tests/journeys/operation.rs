@@ -106,7 +106,7 @@ fn a_reload_takes_settings_and_templates_and_drops_no_connection() {
     manager.wait_for("RELOADING=1");
     manager.wait_for("READY=1");
     let log = daemon.log();
-    assert!(log.contains("The configuration stays as it was") && log.contains("enlace.toml:3") && log.contains("name"), "{log}");
+    assert!(log.contains("The configuration stays as it was") && log.contains("enlace.toml, line 3") && log.contains("name"), "{log}");
     assert!(page(&daemon).contains("Second name"));
     replaced(&daemon, "nam = \"Third name\"", "name = \"Fourth name\"");
     fs::write(templates.path().join("es/mail/help/subject.txt"), "{{ nothing").unwrap();

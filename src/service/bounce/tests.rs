@@ -201,7 +201,7 @@ async fn a_restart_forgets_no_incident_and_a_quiet_day_does() {
         report(&trial.services, tokens[at], &words(at)).await.unwrap();
     }
     let old = &trial.services;
-    let again = || Services::new(old.store.clone(), old.config.clone(), old.texts.clone(), old.clock.clone());
+    let again = || Services::new(old.store.clone(), old.config.newest(), old.texts.newest(), old.clock.clone());
     let services = again().await.unwrap();
     report(&services, tokens[11], &words(11)).await.unwrap();
     assert!(list(&services, None).await.unwrap().is_empty(), "the incident goes on after the restart");

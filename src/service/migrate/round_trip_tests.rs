@@ -28,13 +28,13 @@ struct Person {
 fn person(n: usize) -> Person {
     Person {
         // Some addresses are written with capitals, and stay so.
-        address: if n % 17 == 0 { format!("M{n}@x.test") } else { format!("m{n}@x.test") },
-        name: if n % 19 == 0 { format!("Ñandú «{n}» Образец") } else { format!("Person {n}") },
+        address: if n.is_multiple_of(17) { format!("M{n}@x.test") } else { format!("m{n}@x.test") },
+        name: if n.is_multiple_of(19) { format!("Ñandú «{n}» Образец") } else { format!("Person {n}") },
         language: LANGUAGES[n % 6],
         mode: ["each", "digest", "plain", "none", "each"][n % 5],
-        bouncing: n % 13 == 0,
-        moderated: n % 7 == 0,
-        own_posts: n % 11 != 0,
+        bouncing: n.is_multiple_of(13),
+        moderated: n.is_multiple_of(7),
+        own_posts: !n.is_multiple_of(11),
         links: false,
     }
 }
@@ -92,7 +92,7 @@ async fn ten_thousand_of_mailman_3_come_over_field_by_field() {
                 "address": person.address, "name": person.name, "role": "member", "language": person.language,
                 "delivery_mode": match person.mode { "digest" => "mime_digests", "plain" => "plaintext_digests", _ => "regular" },
                 "delivery_status": match (person.bouncing, person.mode) {
-                    (true, _) => "by_bounces", (_, "none") => if n % 2 == 0 { "by_user" } else { "by_moderator" }, _ => "enabled",
+                    (true, _) => "by_bounces", (_, "none") => if n.is_multiple_of(2) { "by_user" } else { "by_moderator" }, _ => "enabled",
                 },
                 "moderation_action": person.moderated.then_some(["hold", "reject", "discard"][n % 3]),
                 "receive_own_postings": person.own_posts,
@@ -123,8 +123,8 @@ async fn ten_thousand_of_sympa_come_over_field_by_field() {
         let reception = match person.mode {
             "plain" => "digestplain",
             "none" => "nomail",
-            "each" if n % 11 == 0 => "not_me",
-            "each" if n % 3 == 0 => "urlize",
+            "each" if n.is_multiple_of(11) => "not_me",
+            "each" if n.is_multiple_of(3) => "urlize",
             "each" => "mail",
             mode => mode,
         };
@@ -146,7 +146,12 @@ async fn ten_thousand_of_sympa_come_over_field_by_field() {
     let expected = |n| {
         let person = person(n);
         let plain_each = person.mode == "each";
-        Person { own_posts: !(plain_each && n % 11 == 0), links: plain_each && n % 11 != 0 && n % 3 == 0, moderated: false, ..person }
+        Person {
+            own_posts: !(plain_each && n.is_multiple_of(11)),
+            links: plain_each && !n.is_multiple_of(11) && n.is_multiple_of(3),
+            moderated: false,
+            ..person
+        }
     };
     let trial = Trial::peopled().await;
     let rehearsal = run(&trial, &migration(System::Sympa, files, true)).await;

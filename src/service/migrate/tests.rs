@@ -41,7 +41,7 @@ fn name(number: usize) -> String {
 
 /// Every bit that a member may have: no own posts, acknowledgements, plain digests, concealed, moderated, no second copies.
 fn options(n: usize) -> i32 {
-    let bit = |often: usize, bit: i32| if n % often == 0 { bit } else { 0 };
+    let bit = |often: usize, bit: i32| if n.is_multiple_of(often) { bit } else { 0 };
     bit(11, 2) | bit(2, 4) | bit(10, 8) | bit(3, 16) | bit(7, 128) | bit(4, 256)
 }
 

@@ -42,7 +42,10 @@ foreach my $person (@$people) {
     $user->lang($person->{language} eq 'zh' ? 'zh-CN' : $person->{language});
     $user->save or die "no language of $person->{address}\n";
 }
-$list->insert_delete_exclusion('ana@example.org', 'insert');
+# Sympa notes only who left an included source, of which there is none here.
+Sympa::DatabaseManager->instance->do_prepared_query(
+    q{INSERT INTO exclusion_table (list_exclusion, family_exclusion, robot_exclusion, user_exclusion, date_exclusion) VALUES (?, ?, ?, ?, ?)},
+    $name, '', $domain, 'ana@example.org', time) or die "the exclusion was not kept\n";
 
 my $text = "From: stranger\@y.test\nTo: $address\nSubject: Wait\nMessage-ID: <held\@y.test>\n\nPlease\n";
 my $message = Sympa::Message->new($text, context => $list, sender => 'stranger@y.test', date => time);
