@@ -232,16 +232,13 @@ impl Running {
         };
         let mut failed = Vec::new();
         // Texts and pages first: a language is offered only when its words are there.
-        let texts = Texts::load(read.service.templates.as_deref());
-        match (texts, self.site.reload(&read.service)) {
-            (Ok(texts), Ok(())) => {
+        let texts = Texts::load(read.service.templates.as_deref()).context("templates");
+        match texts.and_then(|texts| self.site.reload(&read.service).context("page templates").map(|()| texts)) {
+            Ok(texts) => {
                 self.services.texts.replace(texts);
                 self.services.config.replace(read);
             }
-            (texts, pages) => {
-                failed.extend(texts.err().map(|error| anyhow::Error::new(error).context("templates")));
-                failed.extend(pages.err().map(|error| anyhow::Error::new(error).context("page templates")));
-            }
+            Err(error) => failed.push(error),
         }
         failed.extend(self.services.reload_groups().await.err().map(|error| anyhow::Error::new(error).context("groups")));
         failed.extend(keyring::reload(&self.services).await.err().map(|error| anyhow::Error::new(error).context("keys of the tokens")));
