@@ -158,7 +158,7 @@ impl Worker {
             measure::outcome(outcome.state.as_str());
         }
         let trace = batch.claim.post.arrival.trace.as_str();
-        tracing::info!(trace, post.id = %turn.key.post, batch = turn.key.number, recipients = answers.len(), taken, "Handed over");
+        tracing::debug!(trace, post.id = %turn.key.post, batch = turn.key.number, recipients = answers.len(), taken, "Handed over");
         for (open, answer) in turn.recipients.iter().zip(&answers) {
             tracing::debug!(trace, post.id = %turn.key.post, batch = turn.key.number, index = open.index, ?answer, "The relay answered");
         }
