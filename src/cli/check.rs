@@ -1,5 +1,5 @@
-//! `enlace check`: one line each for configuration, templates, store, permissions, relay, DNS, TLS, listeners and clock:
-//! what is wrong and how to mend it.
+//! `enlace check`: one line each for configuration, templates, store, permissions, messages that ended the daemon, relay, DNS,
+//! TLS, listeners and clock: what is wrong and how to mend it.
 //!
 //! A configuration or store that cannot be read at all is refused before this runs, with the same kind of line.
 //! Looks and changes nothing; talks to the relay as far as its greeting.
@@ -60,6 +60,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     let mut findings = vec![configuration(config), templates(config), store(context).await];
     findings.extend(permissions(&config.service.data_dir));
     findings.push(disk(config));
+    findings.extend(messages(context));
     findings.push(groups(context));
     findings.push(relay(config).await);
     findings.push(dns(config).await);
@@ -82,6 +83,14 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     }
     let problems = findings.iter().filter(|finding| finding.state == "error").map(|finding| format!("{}: {}", finding.check, finding.text));
     Ok(Report::new(table.to_string(), to_json(&findings)?).with_problems(problems.collect()))
+}
+
+/// Messages over which the daemon ended too often; those of posts that were on their way out are held and not here.
+fn messages(context: &Context<'_>) -> Option<Finding> {
+    let alone = context.services.quarantine.left_alone();
+    let text = format!("the service ended too often over these, so they are left alone: {}", alone.join(", "));
+    let remedy = "update Enlace, or send such a message to its maintainers; data_dir/handling/deaths names them";
+    (!alone.is_empty()).then(|| warning("messages", text, remedy))
 }
 
 fn configuration(config: &Config) -> Finding {

@@ -124,6 +124,12 @@ impl Quarantine {
         (deaths.count >= DEATHS).then_some(deaths.count)
     }
 
+    /// What is left alone because the process ended over it too often, as `data_dir/handling/deaths` has it; only the daemon knows.
+    pub fn left_alone(&self) -> Vec<String> {
+        let all = self.slots.get().map(|slots| slots.all()).unwrap_or_default();
+        all.into_iter().filter(|(_, deaths)| deaths.count >= DEATHS).map(|(work, _)| work).collect()
+    }
+
     /// Notes that `work` on `octets` begins; it lasts until the answer is dropped. For work on the processor only, and never
     /// within other work: a suspect waits until nothing else is in a slot.
     ///

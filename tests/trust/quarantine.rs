@@ -109,6 +109,8 @@ fn p16_a_message_that_kills_at_each_reading_is_refused_after_two_deaths() {
     let answer = lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &poison)[0].clone();
     assert!(answer.code == 554 && answer.text.contains("the service ended 2 times over it"), "{answer:?}");
     assert!(daemon.log().contains("Refused unread"), "{}", daemon.log());
+    let found = daemon.json_of_check("messages");
+    assert!(found[0]["state"] == "warning" && found[0]["text"].as_str().unwrap().contains("header"), "{found:?}");
     let post = proved("ana@example.org", LIST, "A question", "good@example.org", "Hello");
     assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[LIST], &post)[0].code, 250);
     wait_for("the good post", || (readers(&sink, "good@example.org") == ALL).then_some(()));

@@ -118,7 +118,7 @@ fn subscriptions() -> impl Strategy<Value = Subscription> {
     let roles = vec![Role::Member, Role::Moderator, Role::Manager];
     (select(states), select(roles), option::of(invitations()), any::<bool>()).prop_map(|(state, role, invitation, moderated)| {
         let plain = Subscription::new(code("SG12RG-AMR"), AccountId(1), Provenance::Own, instant());
-        Subscription { state, role, invitation, moderated, ..plain }
+        Subscription { role, moderated, state, invitation, ..plain }
     })
 }
 
@@ -282,7 +282,7 @@ fn broadenings(case: &Case) -> Vec<(&'static str, Case)> {
             let carried = |s: &Subscription| standing(&case.group, case.account.as_ref(), s, case.today).is_none();
             case.with_subscription(|s| {
                 if carried(s) {
-                    s.state = SubscriptionState::Active
+                    s.state = SubscriptionState::Active;
                 }
             })
         }),

@@ -197,8 +197,8 @@ async fn a_restart_forgets_no_incident_and_a_quiet_day_does() {
     let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let tokens = post(&trial, PostKind::Discussion, "", &names).await;
     let words = |at: usize| said(BounceClass::AddressDead, &addresses[at], "550 5.1.1 mailbox unavailable");
-    for at in 0..11 {
-        report(&trial.services, tokens[at], &words(at)).await.unwrap();
+    for (at, token) in tokens.iter().enumerate().take(11) {
+        report(&trial.services, *token, &words(at)).await.unwrap();
     }
     let old = &trial.services;
     let again = || Services::new(old.store.clone(), old.config.newest(), old.texts.newest(), old.clock.clone());
