@@ -86,6 +86,7 @@ struct Meters {
     sessions: Gauge,
     claimed: Gauge,
     away: Gauge,
+    halted: Gauge,
     memory: Gauge,
 }
 
@@ -116,6 +117,7 @@ pub fn install(started_at: f64) {
             sessions: gauge!("enlace_relay_sessions"),
             claimed: gauge!("enlace_batches_claimed"),
             away: gauge!("enlace_relay_away"),
+            halted: gauge!("enlace_directory_halted"),
             memory: gauge!("process_resident_memory_bytes"),
         }
     });
@@ -133,6 +135,7 @@ fn describe() {
     describe_gauge!("enlace_relay_sessions", "Sessions with the relay that are open or being opened");
     describe_gauge!("enlace_batches_claimed", "Batches this process works on");
     describe_gauge!("enlace_relay_away", "1 while no session with the relay can be opened");
+    describe_gauge!("enlace_directory_halted", "1 while the last reading of the directory was not taken over; nobody was changed by it");
     describe_gauge!("enlace_queue_recipients", "Recipients in the ledger by state; planned and deferred are the queue");
     describe_gauge!("enlace_queue_paused", "1 while sending rests");
     describe_gauge!("enlace_store_healthy", "1 while the store can keep mail");
@@ -221,6 +224,13 @@ pub fn relay_sessions(open: usize) {
 pub fn relay_away(away: bool) {
     if let Some(meters) = METERS.get() {
         meters.away.set(f64::from(u8::from(away)));
+    }
+}
+
+/// Was the last reading of the directory not taken over, because it failed or the brake on removals held?
+pub fn directory_halted(halted: bool) {
+    if let Some(meters) = METERS.get() {
+        meters.halted.set(f64::from(u8::from(halted)));
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Ldap {
     /// Which of them.
     #[serde(default = "everybody")]
     pub filter: String,
+    /// Use the content synchronization of RFC 4533 where the server offers it.
+    #[serde(default = "yes")]
+    pub content_sync: bool,
     /// Which attribute holds which column of `enlace account import`, such as `email = "mail"`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
@@ -61,6 +64,10 @@ pub struct Oidc {
     /// Which claim holds which column of `enlace account import`, such as `email = "email"`.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn everybody() -> String {

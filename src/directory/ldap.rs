@@ -1,9 +1,12 @@
 //! People from an LDAP server (RFC 4511).
 //!
-//! Two searches: who is there at all, by address only, and what changed since the last time (`modifyTimestamp`, RFC 4512 section 3.4).
-//! A search that the server cut short is an error, so that nobody is taken for gone who only was not told. An empty password is
+//! Where the server offers the content synchronization of RFC 4533, it says itself what changed and who is gone ([`content`]). Elsewhere
+//! there are two searches: who is there at all, by address only, and what changed since the last time (`modifyTimestamp`, RFC 4512
+//! section 3.4). A search that the server cut short is an error, so that nobody is taken for gone who only was not told. An empty password is
 //! refused before it is sent, because a server takes it for an anonymous bind that succeeds (RFC 4513 section 5.1.2). Referrals
 //! are not followed: they would carry the password to a server that nobody named.
+
+mod content;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,6 +16,8 @@ use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, ldap_escape};
 
 use super::builtin::COLUMNS;
 use crate::config::Ldap;
+
+pub use content::Content;
 
 /// Entries a page of a search (RFC 2696).
 const PAGE: i32 = 1_000;
@@ -49,18 +54,29 @@ pub struct Reading {
     pub without_address: usize,
     /// Who changed since, or everybody.
     pub changed: Vec<Person>,
-    /// The newest `modifyTimestamp` that was seen; ask from there the next time.
-    pub newest: Option<String>,
+    /// Only who changed was read.
+    pub incremental: bool,
+    /// Where to go on the next time; `None` when there is nothing to go on from.
+    pub progress: Option<Progress>,
 }
 
-/// Reads the directory; `since` is [`Reading::newest`] of the last time, `None` reads everybody anew.
+/// How far a directory was read, and by which means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The newest `modifyTimestamp` that was seen.
+    Stamp(String),
+    /// What the server gave us to be shown again, and the entries that it told of (RFC 4533).
+    Content(Content),
+}
+
+/// Reads the directory; `since` is [`Reading::progress`] of the last time, `None` reads everybody anew.
 ///
 /// # Errors
 /// When it cannot be reached, does not let us in, or does not tell everything.
-pub async fn read(ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Reading, LdapError> {
-    let (settings, since) = (ldap.clone(), since.map(str::to_owned));
+pub async fn read(ldap: &Ldap, since: Option<Progress>, most: usize) -> Result<Reading, LdapError> {
+    let settings = ldap.clone();
     // In a task of its own: a server that sends rubbish makes the library panic, and that is an error like others.
-    let task = tokio::spawn(async move { tokio::time::timeout(READ_WITHIN, reading(&settings, since.as_deref(), most)).await });
+    let task = tokio::spawn(async move { tokio::time::timeout(READ_WITHIN, reading(&settings, since, most)).await });
     let failed = |text: &str| LdapError { url: ldap.url.clone(), text: text.to_owned() };
     match task.await {
         Ok(Ok(result)) => result.map_err(|text| failed(&text)),
@@ -88,7 +104,7 @@ fn attributes(ldap: &Ldap) -> BTreeMap<&'static str, String> {
     attributes
 }
 
-async fn reading(ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Reading, String> {
+async fn reading(ldap: &Ldap, since: Option<Progress>, most: usize) -> Result<Reading, String> {
     let password = ldap.password.as_ref().map(|secret| secret.reveal().to_owned()).unwrap_or_default();
     if password.is_empty() || ldap.bind_dn.trim().is_empty() {
         return Err("bind_dn or password is empty, which a server takes for an anonymous bind".into());
@@ -99,7 +115,7 @@ async fn reading(ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Readin
     let driver = tokio::spawn(async move { connection.drive().await });
     let bound = session.with_timeout(ANSWER_WITHIN).simple_bind(&ldap.bind_dn, &password).await;
     let read = match bound.and_then(ldap3::LdapResult::success) {
-        Ok(_) => both(&mut session, ldap, since, most).await,
+        Ok(_) => told(&mut session, ldap, since, most).await,
         Err(error) => Err(format!("it does not let {} in: {error}", ldap.bind_dn)),
     };
     let _ = session.unbind().await;
@@ -107,20 +123,36 @@ async fn reading(ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Readin
     read
 }
 
+/// By content synchronization if the server offers it, else by timestamps.
+async fn told(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<Progress>, most: usize) -> Result<Reading, String> {
+    let (content, stamp) = match since {
+        Some(Progress::Content(content)) => (Some(content), None),
+        Some(Progress::Stamp(stamp)) => (None, Some(stamp)),
+        None => (None, None),
+    };
+    if ldap.content_sync
+        && let Some(reading) = content::read(session, ldap, content, most).await?
+    {
+        return Ok(reading);
+    }
+    both(session, ldap, stamp.as_deref(), most).await
+}
+
 async fn both(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Reading, String> {
     let attributes = attributes(ldap);
     let email = attributes["email"].clone();
     let mut wanted: Vec<String> = attributes.values().cloned().collect();
     wanted.push("modifyTimestamp".into());
-    let mut reading = Reading { newest: since.map(str::to_owned), ..Reading::default() };
+    let mut reading = Reading { incremental: since.is_some(), ..Reading::default() };
+    let mut newest = since.map(str::to_owned);
     // What changed first: somebody who comes between the two searches is only told of the next time.
     for entry in search(session, ldap, &filter(ldap, since), &wanted, most).await? {
         let stamp = values(&entry, "modifyTimestamp")
             .into_iter()
             .next()
             .filter(|stamp| stamp.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
-        if stamp > reading.newest {
-            reading.newest = stamp;
+        if stamp > newest {
+            newest = stamp;
         }
         if since.is_none() {
             note_presence(&entry, &email, &mut reading);
@@ -134,6 +166,7 @@ async fn both(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<&str>, most:
             note_presence(&entry, &email, &mut reading);
         }
     }
+    reading.progress = newest.map(Progress::Stamp);
     Ok(reading)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
+use crate::measure;
 use crate::service::directory::{self, Sync};
 use crate::service::{Actor, Services};
 
@@ -13,12 +14,14 @@ struct Synchronise(Arc<Services>);
 #[async_trait]
 impl Work for Synchronise {
     async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
-        match directory::sync(&self.0, &Actor::job("directory_sync"), Sync::default()).await {
+        let done = directory::sync(&self.0, &Actor::job("directory_sync"), Sync::default()).await;
+        measure::directory_halted(done.is_err());
+        match done {
             Ok(report) => {
                 let (added, changed, removed) = (report.accounts.added, report.accounts.changed, report.accounts.removed);
                 tracing::info!(added, changed, removed, "Read the directory, for {occurrence}");
             }
-            // Not tried again at once: the next hour is soon enough, and nobody's rights depend on it.
+            // `EnlaceDirectoryHalted` of deploy/prometheus pages somebody. Not tried again at once: the next hour is soon enough, and nobody's rights depend on it.
             Err(error) => tracing::error!(%error, "The directory was not taken over, and nothing was changed"),
         }
         Ok(())

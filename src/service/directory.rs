@@ -5,19 +5,26 @@
 //! `directory.removal_brake` percent at once are never removed without `--force`. What somebody left she is not put back into: a
 //! synchronisation touches accounts only.
 
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::account::{ImportReport, Manner, take_over};
 use super::{Actor, Failure, Services};
 use crate::config::Problem;
 use crate::directory::builtin::{Entries, Entry};
-use crate::directory::ldap;
-use crate::store::StoreError;
+use crate::directory::ldap::{self, Content, Progress};
+use crate::store::{StoreError, record};
 
 /// Source of its accounts.
 pub const SOURCE: &str = "ldap";
-/// Setting of the store: how far the directory was read, as `modifyTimestamp`, behind the settings that it was read with.
+/// Setting of the store: how far the directory was read, as `modifyTimestamp` or `cookie:` and hexadecimal, behind the settings that it
+/// was read with.
 const READ_UP_TO: &str = "ldap-read-up-to";
+/// Settings of the store: the entries that the server told of with its cookie, in [`PARTS`] parts, so that a day's changes write few.
+const ENTRIES: &str = "ldap-entries";
+const PARTS: u8 = 64;
 
 /// How a synchronisation goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +48,8 @@ pub struct SyncReport {
     pub looked_at: usize,
     /// Only who changed was looked at.
     pub incremental: bool,
+    /// The server told what changed by the content synchronization of RFC 4533.
+    pub content_sync: bool,
     /// What came of it.
     #[serde(flatten)]
     pub accounts: ImportReport,
@@ -57,11 +66,14 @@ pub async fn sync(services: &Services, actor: &Actor, how: Sync) -> Result<SyncR
     };
     // Other attributes or another filter make everybody new.
     let settings = format!("{}|{}|{}|{:?}|{:?}|{:?}", ldap.url, ldap.base, ldap.filter, ldap.attributes, ldap.values, ldap.defaults);
-    let noted = services.store.setting(READ_UP_TO).await?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    let since = noted.rsplit_once('\n').filter(|(of, _)| *of == settings && !how.full).map(|(_, stamp)| stamp.to_owned());
+    let since = if how.full { None } else { progress(services, &settings).await? };
+    let known = match &since {
+        Some(Progress::Content(content)) => content.entries.clone(),
+        _ => BTreeMap::new(),
+    };
     let most = services.config.limits.import_rows;
-    let reading =
-        ldap::read(ldap, since.as_deref(), most).await.map_err(|error| Failure::Store(StoreError::Unavailable(error.to_string())))?;
+    let reading = ldap::read(ldap, since, most).await.map_err(|error| Failure::Store(StoreError::Unavailable(error.to_string())))?;
+    let content_sync = matches!(reading.progress, Some(Progress::Content(_)));
     let mut entries = Entries { named: reading.present.iter().filter_map(|address| address.parse().ok()).collect(), ..Entries::default() };
     for (number, person) in reading.changed.iter().enumerate() {
         match Entry::of_cells(number + 1, person.cells.clone()) {
@@ -76,16 +88,64 @@ pub async fn sync(services: &Services, actor: &Actor, how: Sync) -> Result<SyncR
     }
     let manner = Manner { sync: true, force: how.force, dry_run: how.dry_run };
     let accounts = take_over(services, actor, entries, &ldap.url, SOURCE, manner).await?;
+    // Last, because a reading that is lost here is only done again.
     if !how.dry_run
-        && let Some(newest) = reading.newest
+        && let Some(progress) = reading.progress
     {
-        services.store.put_setting(READ_UP_TO, format!("{settings}\n{newest}").into_bytes()).await?;
+        note_progress(services, &settings, &progress, &known).await?;
     }
     Ok(SyncReport {
         present: reading.present.len(),
         without_address: reading.without_address,
         looked_at: reading.changed.len(),
-        incremental: since.is_some(),
+        incremental: reading.incremental,
+        content_sync,
         accounts,
     })
+}
+
+/// How far the directory was read with these settings.
+async fn progress(services: &Services, settings: &str) -> Result<Option<Progress>, Failure> {
+    let noted = services.store.setting(READ_UP_TO).await?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let Some((_, stamp)) = noted.rsplit_once('\n').filter(|(of, _)| *of == settings) else { return Ok(None) };
+    let Some(cookie) = stamp.strip_prefix("cookie:") else { return Ok(Some(Progress::Stamp(stamp.to_owned()))) };
+    let Ok(cookie) = HEXLOWER.decode(cookie.as_bytes()) else { return Ok(None) };
+    let mut entries = BTreeMap::new();
+    for part in 0..PARTS {
+        // Without all of its entries a cookie would make everybody else look gone.
+        let Some(bytes) = services.store.setting(&part_name(part)).await? else { return Ok(None) };
+        entries.extend(record::decode::<Part>("entries of the directory", &bytes)?);
+    }
+    Ok(Some(Progress::Content(Content { cookie, entries })))
+}
+
+type Part = BTreeMap<Vec<u8>, Vec<String>>;
+
+fn part_name(part: u8) -> String {
+    format!("{ENTRIES}-{part:02}")
+}
+
+fn parts(entries: &Part) -> Vec<Part> {
+    let mut parts = vec![Part::new(); usize::from(PARTS)];
+    for (uuid, addresses) in entries {
+        let part = uuid.iter().fold(0u8, |sum, octet| sum.wrapping_add(*octet)) % PARTS;
+        parts[usize::from(part)].insert(uuid.clone(), addresses.clone());
+    }
+    parts
+}
+
+/// Notes how far the directory was read; of the entries only the parts that differ from `known`.
+async fn note_progress(services: &Services, settings: &str, progress: &Progress, known: &Part) -> Result<(), Failure> {
+    let stamp = match progress {
+        Progress::Stamp(stamp) => stamp.clone(),
+        Progress::Content(content) => {
+            for (number, (part, before)) in (0..).zip(parts(&content.entries).iter().zip(parts(known))) {
+                if *part != before || known.is_empty() {
+                    services.store.put_setting(&part_name(number), record::encode(part)?).await?;
+                }
+            }
+            format!("cookie:{}", HEXLOWER.encode(&content.cookie))
+        }
+    };
+    Ok(services.store.put_setting(READ_UP_TO, format!("{settings}\n{stamp}").into_bytes()).await?)
 }

@@ -3,7 +3,7 @@
 #[path = "disk.rs"]
 mod disk;
 #[path = "metrics.rs"]
-mod metrics;
+pub(super) mod metrics;
 #[path = "shutdown.rs"]
 mod shutdown;
 

@@ -11,7 +11,7 @@ use crate::support::sink::Sink;
 
 const LIST: &str = "sg12rg-amr@lists.example.org";
 
-fn metrics(daemon: &Daemon) -> String {
+pub fn metrics(daemon: &Daemon) -> String {
     let web = daemon.address("web");
     let mut stream = TcpStream::connect(web).unwrap();
     stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();

@@ -225,3 +225,24 @@ fn sigterm_ends_in_order_and_nothing_is_lost() {
     wait_for("three copies", || (sent(&daemon, "term@example.org") == 3).then_some(()));
     assert_eq!(daemon.outbox().len(), 3, "nobody gets a second copy after an orderly end");
 }
+
+#[test]
+fn mail_to_a_role_reaches_who_holds_it_when_the_mail_comes() {
+    let daemon = with_members(&Setup::default());
+    let domain = "lists.example.org";
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "ben@example.org", "--role", "manager"]);
+    let ask = |role: &str, id: &str| {
+        let to = format!("sg12rg-amr-{role}@{domain}");
+        let message = proved("zoe@example.com", &to, "A question", id, "Who decides?");
+        let answers = lmtp(daemon.address("lmtp"), "zoe@example.com", &[&to], &message);
+        assert_eq!(answers[0].code, 250, "{role}: {answers:?}");
+        wait_for("the copy", || (sent(&daemon, id) == 1).then_some(()));
+        let explained = daemon.json(&["explain", id]);
+        explained["recipients"][0]["address"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(ask("chairs", "chairs1@example.com"), "ben@example.org");
+    assert_eq!(ask("tsb", "tsb1@example.com"), "tsbsg12@itu.example");
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "caro@example.org", "--role", "manager"]);
+    daemon.cli_ok(&["member", "set", "SG12RG-AMR", "ben@example.org", "--role", "member"]);
+    assert_eq!(ask("chairs", "chairs2@example.com"), "caro@example.org", "the address stays, its holder is another");
+}
