@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use tokio::task::JoinHandle;
 
 use crate::domain::account::Account;
 use crate::domain::audience::{EditionFacts, Form, Person, PostFacts, Share, linked_edition, shares, wanted_languages};
@@ -22,7 +23,7 @@ use crate::domain::subscription::Subscription;
 use crate::service::meeting::mailed;
 use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::{Failure, Services, digest, webhook};
-use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store};
+use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store, StoreError};
 
 /// Members read at once.
 const PAGE: usize = 500;
@@ -145,7 +146,7 @@ async fn plan_subscribers(services: &Services, timezone: Tz, post: &Post, batche
     // What somebody wrote is kept in one edition; what Enlace writes has its own for slow lines, or needs none.
     let may_have_links = matches!(post.kind, PostKind::Discussion | PostKind::Announcement);
     let store = services.store.as_ref();
-    let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(store, code)).collect();
+    let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(&services.store, code)).collect();
     let mut siblings = siblings(store, post).await?;
     while let Some((account, subscriptions)) = next_person(&mut members).await? {
         let subscriptions: Vec<_> = subscriptions.iter().map(|(group, subscription)| (*group, subscription)).collect();
@@ -203,34 +204,45 @@ pub(super) fn planned(account: &Account, share: Share, elsewhere: Option<&GroupC
     }
 }
 
-/// The members of one group in the order of their accounts, page by page.
-pub(super) struct Members<'a> {
-    store: &'a dyn Store,
+type Page = Vec<(Subscription, Account)>;
+
+/// The members of one group in the order of their accounts, page by page; while one page is worked on, the next is read.
+pub(super) struct Members {
+    store: Arc<dyn Store>,
     group: GroupCode,
     page: VecDeque<(Subscription, Account)>,
+    coming: Option<JoinHandle<Result<Page>>>,
     after: Option<AccountId>,
     ended: bool,
 }
 
-impl<'a> Members<'a> {
-    pub(super) fn new(store: &'a dyn Store, group: &GroupCode) -> Self {
-        Self { store, group: group.clone(), page: VecDeque::new(), after: None, ended: false }
+impl Members {
+    pub(super) fn new(store: &Arc<dyn Store>, group: &GroupCode) -> Self {
+        Self { store: Arc::clone(store), group: group.clone(), page: VecDeque::new(), coming: None, after: None, ended: false }
     }
 
     async fn peek(&mut self) -> Result<Option<AccountId>> {
         if self.page.is_empty() && !self.ended {
-            self.page = self.store.members_of_group(&self.group, self.after, PAGE).await?.into();
-            match self.page.back() {
-                Some((_, account)) => self.after = Some(account.id),
-                None => self.ended = true,
+            let page = match self.coming.take() {
+                Some(coming) => {
+                    coming.await.map_err(|error| StoreError::Unavailable(format!("a page of members was not read: {error}")))?
+                }
+                None => self.store.members_of_group(&self.group, self.after, PAGE).await,
+            }?;
+            self.after = page.last().map(|(_, account)| account.id);
+            self.ended = page.is_empty();
+            if page.len() == PAGE {
+                let (store, group, after) = (Arc::clone(&self.store), self.group.clone(), self.after);
+                self.coming = Some(tokio::spawn(async move { store.members_of_group(&group, after, PAGE).await }));
             }
+            self.page = page.into();
         }
         Ok(self.page.front().map(|(_, account)| account.id))
     }
 }
 
 /// The person with the lowest account among those not yet seen, with her subscriptions by index of the group.
-pub(super) async fn next_person(members: &mut [Members<'_>]) -> Result<Option<(Account, Vec<(usize, Subscription)>)>> {
+pub(super) async fn next_person(members: &mut [Members]) -> Result<Option<(Account, Vec<(usize, Subscription)>)>> {
     let mut lowest = None;
     for group in members.iter_mut() {
         lowest = match (lowest, group.peek().await?) {

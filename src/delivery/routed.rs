@@ -43,7 +43,7 @@ pub(super) async fn plan(services: &Services, timezone: Tz, post: &Post, routed:
     let mut reached = Reached { owners: owners(services, routed).await?, ..Reached::default() };
     let wishes = wishes(services, &post.groups).await?;
     let mut before = before(store, &routed.earlier).await?;
-    let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(store, code)).collect();
+    let mut members: Vec<_> = post.groups.iter().map(|code| Members::new(&services.store, code)).collect();
     while let Some((account, subscriptions)) = next_person(&mut members).await? {
         let had = had(&mut before, account.id).await?;
         if !routed.earlier.is_empty() && !had.waited && had.languages.is_empty() {

@@ -69,14 +69,15 @@ pub struct Courier {
     buffer: Vec<u8>,
     /// What is to be written behind the next final dot.
     announced: Option<Announced>,
-    /// The envelope whose commands are written and whose answers have not been read.
-    ahead: Option<String>,
+    /// The one whose commands are written and whose answers have not been read.
+    ahead: Option<Announced>,
 }
 
-/// An envelope that follows the message in hand.
+/// An envelope that follows the message in hand, with the answers that were given here.
 struct Announced {
-    commands: Vec<u8>,
     key: String,
+    envelope: Envelope,
+    answers: Answers,
 }
 
 /// How far a transaction came.
@@ -254,8 +255,8 @@ impl Courier {
         }
         encoder.finish(&mut self.buffer);
         if let Some(next) = self.announced.take() {
-            self.buffer.extend_from_slice(&next.commands);
-            self.ahead = Some(next.key);
+            next.envelope.write(&mut self.buffer);
+            self.ahead = Some(next);
         }
         if let Err(lost) = self.flush("at the final dot").await {
             return self.last_words().await.unwrap_or_else(|| RelayAnswer::LostAfter(lost.to_string()));
@@ -283,21 +284,22 @@ impl Courier {
 #[async_trait]
 impl RelaySession for Courier {
     async fn send(&mut self, transaction: Transaction<'_>, clearance: Clearance<'_>) -> Vec<RelayAnswer> {
-        let mut answers = Answers::none(transaction.recipients.len());
-        let ahead = self.ahead.take();
-        let envelope = match Envelope::of(&self.features, &transaction, &mut answers) {
-            Ok(envelope) => envelope,
-            Err(answer) => {
-                self.open &= ahead.is_none();
-                self.announced = None;
-                return answers.close(&answer);
+        let (progress, mut answers) = match self.ahead.take() {
+            Some(Announced { key, envelope, mut answers }) if key == Envelope::key(&transaction) => {
+                (self.hear(&envelope, true, &mut answers).await, answers)
             }
-        };
-        let progress = match ahead {
-            Some(key) if key == Envelope::key(&transaction) => self.hear(&envelope, true, &mut answers).await,
             // What is announced must come; without its message there is no way back into step but to hang up.
-            Some(_) => Err(self.out_of_step()),
-            None => self.introduce(&envelope, &mut answers).await,
+            Some(_) => (Err(self.out_of_step()), Answers::none(transaction.recipients.len())),
+            None => {
+                let mut answers = Answers::none(transaction.recipients.len());
+                match Envelope::of(&self.features, &transaction, &mut answers) {
+                    Ok(envelope) => (self.introduce(&envelope, &mut answers).await, answers),
+                    Err(answer) => {
+                        self.announced = None;
+                        return answers.close(&answer);
+                    }
+                }
+            }
         };
         let answer = match progress {
             Ok(Progress::Over) => RelayAnswer::LostBefore("the relay gave no answer".to_owned()),
@@ -331,11 +333,10 @@ impl RelaySession for Courier {
         if !self.features.pipelining {
             return;
         }
+        let mut answers = Answers::none(next.recipients.len());
         // What is not fit to be sent gets its answers when its turn comes.
-        if let Ok(envelope) = Envelope::of(&self.features, &next, &mut Answers::none(next.recipients.len())) {
-            let mut commands = Vec::with_capacity(256);
-            envelope.write(&mut commands);
-            self.announced = Some(Announced { commands, key: Envelope::key(&next) });
+        if let Ok(envelope) = Envelope::of(&self.features, &next, &mut answers) {
+            self.announced = Some(Announced { key: Envelope::key(&next), envelope, answers });
         }
     }
 
