@@ -59,7 +59,7 @@ fn log(daemon: bool) -> SetLevel {
         builder.init();
         Box::new(move |level| {
             if !fixed {
-                set(&|filter| handle.reload(filter).is_ok(), level)
+                set(&|filter| handle.reload(filter).is_ok(), level);
             }
         })
     } else {
@@ -68,7 +68,7 @@ fn log(daemon: bool) -> SetLevel {
         builder.init();
         Box::new(move |level| {
             if !fixed {
-                set(&|filter| handle.reload(filter).is_ok(), level)
+                set(&|filter| handle.reload(filter).is_ok(), level);
             }
         })
     }
