@@ -4,6 +4,8 @@
 //! all metrics stand in this file and nowhere else; `deploy/prometheus` and the dashboard use them, and a test holds that
 //! each exists. No label holds an address, a group or a Message-ID: cardinality is bounded and nobody is shown.
 
+pub mod pace;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -192,6 +194,7 @@ pub fn planned(recipients: u64) {
 
 /// An attempt left a recipient in this state.
 pub fn outcome(state: &'static str) {
+    pace::outcome(state);
     if let Some(meters) = METERS.get()
         && let Some(at) = STATES.iter().position(|known| *known == state)
     {
@@ -215,6 +218,7 @@ pub fn outcomes_noted(at: i64) {
 
 /// So many sessions with the relay are open or being opened.
 pub fn relay_sessions(open: usize) {
+    pace::sessions(open);
     if let Some(meters) = METERS.get() {
         meters.sessions.set(f64::from(u32::try_from(open).unwrap_or(u32::MAX)));
     }
@@ -222,6 +226,7 @@ pub fn relay_sessions(open: usize) {
 
 /// Is the relay away?
 pub fn relay_away(away: bool) {
+    pace::away(away);
     if let Some(meters) = METERS.get() {
         meters.away.set(f64::from(u8::from(away)));
     }

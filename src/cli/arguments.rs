@@ -231,6 +231,20 @@ pub enum Group {
         #[command(flatten)]
         change: Change,
     },
+    /// Begin a study period: lists with a period in their names get the new one, and every subscriber is asked whether she stays.
+    NewPeriod {
+        /// First and last year, such as 2025-2028.
+        period: String,
+        /// Last day for the answer; who has not answered rests from then on.
+        #[arg(long, value_name = "DATE")]
+        answer_by: String,
+        /// Only this group; may be repeated. Without it all groups with a list.
+        #[arg(long, value_name = "CODE")]
+        group: Vec<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// End a group: it keeps its record and takes no more mail.
     Retire {
         /// Such as SG12RG-AMR.

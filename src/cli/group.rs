@@ -8,6 +8,7 @@ use super::execute::Context;
 use super::report::{Failure, Report, Table, one_line, to_json};
 use crate::domain::group::GroupCode;
 use crate::service::group::{self, ApplyReport, GroupChange, GroupReport};
+use crate::service::period::{self, NewPeriod, PeriodReport};
 use crate::service::rights::Rejudged;
 use crate::service::subscribe::{self, RuleReport};
 
@@ -40,6 +41,18 @@ pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Fa
             let report = subscribe::apply_rules(services, &actor, &group_code(&code)?, change.dry_run).await?;
             Ok(Report::new(ruled(&report), to_json(&report)?))
         }
+        Group::NewPeriod { period, answer_by, group, change } => {
+            let wanted = NewPeriod {
+                period: period.parse().map_err(|error: String| Failure::new(error, "a period is named by its years"))?,
+                answer_by: answer_by
+                    .parse()
+                    .map_err(|_| Failure::new(format!("\"{}\" is not a date", answer_by.escape_debug()), "write it such as 2029-03-31"))?,
+                groups: group.iter().map(|code| group_code(code)).collect::<Result<_, _>>()?,
+                dry_run: change.dry_run,
+            };
+            let report = period::begin(services, &actor, &wanted).await?;
+            Ok(Report::new(begun(&report), to_json(&report)?))
+        }
         Group::Retire { code, change } => {
             let changed = group::retire(services, &actor, &group_code(&code)?, change.dry_run).await?;
             let tense = if change.dry_run { "would be" } else { "is" };
@@ -66,6 +79,24 @@ fn ruled(report: &RuleReport) -> String {
             let _ = writeln!(text, "{sign} {} because {}", one_line(&line.address), one_line(&line.because));
         }
     }
+    text
+}
+
+/// What a new study period does, list by list and group by group.
+fn begun(report: &PeriodReport) -> String {
+    let tense = if report.dry_run { "would be" } else { "are" };
+    let mut text = String::new();
+    for list in &report.lists {
+        let _ = writeln!(text, "{}: the list {} becomes {}; its old addresses go on", list.group, list.from, list.to);
+    }
+    for (code, people) in report.groups.iter().filter(|(_, people)| **people > 0) {
+        let _ = writeln!(text, "{code}: {people} subscribers");
+    }
+    let _ = writeln!(
+        text,
+        "{}: {} people {tense} asked whether they stay, until {}; {} were asked before",
+        report.period, report.asked, report.answer_by, report.asked_before
+    );
     text
 }
 

@@ -68,6 +68,8 @@ pub enum Purpose {
     Manifest = 40,
     /// The cookie of a sign-in that is under way at an OpenID Connect provider.
     Oidc = 41,
+    /// A link that adds an address to an account; carries the account and a number.
+    NewAddress = 42,
     /// `L-moderate+TOKEN`: the answer to a receipt corrects a statement; carries a statement's id.
     LiaisonCorrect = 20,
     /// `L-confirm+TOKEN`: circulate the statement now; carries a statement's id.

@@ -1,11 +1,9 @@
 //! Recurring jobs on the wall clock of the service's zone.
 //!
-//! The crate `cron` evaluates expressions; asked with instants of a zone it skips a run in the hour that does not exist and runs
-//! twice in the hour that comes twice. So it is asked with wall-clock time dressed as UTC, and each wall time becomes an
-//! instant by [`civil`]: after a gap, first of a fold. An occurrence is named by job and wall time, and claimed in the
-//! store: once, whatever restarts, clock steps or other nodes do. Runs missed while the service was down are made
-//! up for once, by the latest of them. A run that nobody finished is taken over when its lease ends, so a job must
-//! bear to run twice.
+//! What times an expression names, and what is remembered of runs, is `service::timetable`. An occurrence is named by job and wall
+//! time, and claimed in the store: once, whatever restarts, clock steps or other nodes do. Runs missed while the service was down are
+//! made up for once, by the latest of them. A run that nobody finished is taken over when its lease ends, so a job must bear to run
+//! twice.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::domain::meeting::civil;
+use crate::service::timetable::{self, Memory, latest, next};
 use crate::store::{Marks, Result};
 
 /// How long a claimed run may take before another may take it over.
@@ -28,10 +26,6 @@ const LEASE: TimeDelta = TimeDelta::minutes(30);
 const MOST_TRIES: u32 = 3;
 /// Longest sleep before looking again, which mends lost bells and notices clocks that were set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// How many wall times are looked at for the next run; an hour that comes twice has 3,600 seconds.
-const MOST_STEPS: usize = 10_000;
-/// How many runs of a job are remembered beside the marks of the store, which are forgotten after a time.
-const RUNS_KEPT: usize = 16;
 
 /// What a job does.
 #[async_trait]
@@ -71,21 +65,6 @@ impl fmt::Display for Occurrence {
     }
 }
 
-/// The first wall time of `schedule` whose instant is after `after`.
-pub fn next(schedule: &Schedule, zone: Tz, after: DateTime<Utc>) -> Option<(NaiveDateTime, DateTime<Utc>)> {
-    // Wall times in a gap lie behind the wall clock and yet ahead of us, hence the step back; a day was skipped in Samoa.
-    let from = civil::wall(zone, after).and_utc() - TimeDelta::hours(25);
-    let walls = schedule.after(&from).map(|wall| wall.naive_utc()).take(MOST_STEPS + 25 * 3600);
-    walls.map(|wall| (wall, civil::instant(zone, wall))).find(|(_, at)| *at > after)
-}
-
-/// The last wall time of `schedule` whose instant is at or before `now`.
-pub fn latest(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> Option<(NaiveDateTime, DateTime<Utc>)> {
-    let from = civil::wall(zone, now).and_utc() + TimeDelta::seconds(1);
-    let walls = schedule.after(&from).rev().map(|wall| wall.naive_utc()).take(MOST_STEPS);
-    walls.map(|wall| (wall, civil::instant(zone, wall))).find(|(_, at)| *at <= now)
-}
-
 /// Runs jobs when their time comes.
 ///
 /// Of the store it needs the marks only; `S` is `dyn Store` in the service.
@@ -94,31 +73,6 @@ pub struct Jobs<S: ?Sized> {
     clock: Clock,
     zone: Tz,
     all: Vec<Job>,
-}
-
-/// What is remembered of a job: since when it is known, and its latest runs.
-#[derive(Debug, Default, PartialEq)]
-struct Memory {
-    since: DateTime<Utc>,
-    runs: Vec<NaiveDateTime>,
-}
-
-impl Memory {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let mut lines = text.lines();
-        let since = lines.next()?.parse().ok()?;
-        Some(Self { since, runs: lines.filter_map(|line| line.parse().ok()).collect() })
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut text = self.since.to_rfc3339();
-        for run in &self.runs {
-            text.push('\n');
-            text.push_str(&run.format("%Y-%m-%dT%H:%M:%S").to_string());
-        }
-        text.into_bytes()
-    }
 }
 
 impl<S: Marks + Send + Sync + ?Sized> Jobs<S> {
@@ -178,14 +132,15 @@ impl<S: Marks + Send + Sync + ?Sized> Jobs<S> {
         if self.store.claimed_at("job-done", &key).await?.is_some() || !self.claim(&key, now).await? {
             return Ok(());
         }
-        match job.work.run(occurrence).await {
+        let done = job.work.run(occurrence).await;
+        let failed = done.as_ref().err().map(String::as_str);
+        timetable::note_failure(self.store.as_ref(), job.name, self.clock.now(), failed).await?;
+        match done {
             Ok(()) => {
                 self.store.claim_once("job-done", &key, self.clock.now()).await?;
                 let mut memory = self.memory(job.name, now).await?;
-                memory.runs.push(occurrence.wall);
-                let surplus = memory.runs.len().saturating_sub(RUNS_KEPT);
-                memory.runs.drain(..surplus);
-                self.store.put_setting(&setting(job.name), memory.bytes()).await?;
+                memory.ran(occurrence.wall);
+                memory.keep(self.store.as_ref(), job.name).await?;
                 info!(job = job.name, late_seconds = (now - occurrence.at).num_seconds(), "Ran {key}");
             }
             Err(error) => warn!(job = job.name, "Could not run {key}: {error}"),
@@ -209,17 +164,13 @@ impl<S: Marks + Send + Sync + ?Sized> Jobs<S> {
     }
 
     async fn memory(&self, job: &str, now: DateTime<Utc>) -> Result<Memory> {
-        if let Some(memory) = self.store.setting(&setting(job)).await?.as_deref().and_then(Memory::read) {
+        if let Some(memory) = Memory::of(self.store.as_ref(), job).await? {
             return Ok(memory);
         }
         let memory = Memory { since: now, runs: Vec::new() };
-        self.store.put_setting(&setting(job), memory.bytes()).await?;
+        memory.keep(self.store.as_ref(), job).await?;
         Ok(memory)
     }
-}
-
-fn setting(job: &str) -> String {
-    format!("schedule.{job}")
 }
 
 #[cfg(test)]

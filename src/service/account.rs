@@ -3,6 +3,7 @@
 //! After every change the continuous gate judges the account's subscriptions again, at once (`rights`). An account that a
 //! synchronisation removed leaves its subscriptions suspended, and a note of its key: when the person comes back, so do they.
 
+pub mod addresses;
 mod import;
 mod person;
 
@@ -216,6 +217,7 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
         }
         senders::forget(services, account.id).await?;
         password::forget(services, account.id).await?;
+        addresses::forget(services, account.id).await?;
         services.store.remove_account(account.id).await?;
         // The trail says that it was done, not to whom.
         services.audit(actor, "account erase", None, account.id.to_string()).await?;
@@ -248,9 +250,10 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
         .map(|entry| json!({ "at": entry.at, "actor": entry.actor, "act": entry.act, "group": entry.group, "detail": entry.detail }))
         .collect();
     let ways = senders::ways(services, account.id).await?;
+    let wishes = addresses::waiting(services, account.id).await?;
     let traces = person::traces(services, &account).await?;
     Ok(json!({
-        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "audit": audit,
+        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes, "audit": audit,
         "posts": traces["posts"], "ledger": traces["ledger"], "bounces": traces["bounces"], "liaison_contacts": traces["liaison_contacts"],
     }))
 }

@@ -5,6 +5,8 @@
 //! `directory.removal_brake` percent at once are never removed without `--force`. What somebody left she is not put back into: a
 //! synchronisation touches accounts only.
 
+mod state;
+
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
@@ -16,6 +18,8 @@ use crate::config::Problem;
 use crate::directory::builtin::{Entries, Entry};
 use crate::directory::ldap::{self, Content, Progress};
 use crate::store::{StoreError, record};
+
+pub use state::{LastSync, last};
 
 /// Source of its accounts.
 pub const SOURCE: &str = "ldap";
@@ -55,12 +59,21 @@ pub struct SyncReport {
     pub accounts: ImportReport,
 }
 
-/// Reads the configured directory and lets the accounts follow.
+/// Reads the configured directory and lets the accounts follow; what came of it is noted for [`last`].
 ///
 /// # Errors
 /// `NotFound` without `[directory.ldap]`; `Store` when the server cannot be read wholly; `Invalid` when the brake holds. Nothing is
 /// changed then.
 pub async fn sync(services: &Services, actor: &Actor, how: Sync) -> Result<SyncReport, Failure> {
+    let done = read_and_follow(services, actor, how).await;
+    if !how.dry_run && services.config.directory.ldap.is_some() {
+        let counts = |report: &SyncReport| (report.present, [report.accounts.added, report.accounts.changed, report.accounts.removed]);
+        state::note(services, done.as_ref().map(counts)).await?;
+    }
+    done
+}
+
+async fn read_and_follow(services: &Services, actor: &Actor, how: Sync) -> Result<SyncReport, Failure> {
     let Some(ldap) = &services.config.directory.ldap else {
         return Err(Failure::NotFound("there is no [directory.ldap] in the configuration".into()));
     };

@@ -139,6 +139,14 @@ fn is_about(record: &RecipientRecord, address: &EmailAddress, person: Option<&Ac
 fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
     let edition = post.editions.get(usize::from(record.planned.edition));
     let waits = matches!(record.state, RecipientState::Planned | RecipientState::Deferred);
+    // Who took it out of the queue stands in the attempt; when, in a value that other languages can say.
+    let dropped = (record.state == RecipientState::Suppressed && record.planned.state != RecipientState::Suppressed)
+        .then(|| record.attempts.last().map(|attempt| Reason::new(Rule::Dropped, [attempt.at.date_naive().to_string()])))
+        .flatten();
+    let held = match &post.state {
+        PostState::Held(reason) if waits => Some(reason.clone()),
+        _ => None,
+    };
     let reason = match record.state {
         _ if waits && let PostState::Held(reason) = &post.state => reason.text(),
         RecipientState::Failed | RecipientState::Bounced | RecipientState::Deferred => {
@@ -151,7 +159,7 @@ fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
     };
     ExplainedRecipient {
         rule: record.planned.reason.key(),
-        cause: (reason == record.planned.reason.text()).then(|| record.planned.reason.clone()),
+        cause: held.or(dropped).or_else(|| (reason == record.planned.reason.text()).then(|| record.planned.reason.clone())),
         reason,
         state: record.state.as_str(),
         language: match edition {

@@ -23,6 +23,7 @@ pub mod meeting;
 pub mod migrate;
 pub mod moderate;
 pub mod password;
+pub mod period;
 pub mod post;
 pub mod quarantine;
 pub mod queue;
@@ -36,6 +37,7 @@ pub mod senders;
 pub mod session;
 pub mod signing;
 pub mod subscribe;
+pub mod timetable;
 pub mod token;
 #[cfg(test)]
 mod trial;

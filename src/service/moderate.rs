@@ -116,8 +116,19 @@ pub async fn show(services: &Services, id: PostId) -> Result<ShownPost, Failure>
     Ok(ShownPost { post, looks_like, text })
 }
 
+/// Who released it first, where two have to.
+///
+/// # Errors
+/// When the store fails.
+pub async fn first_release(services: &Services, id: PostId) -> Result<Option<String>, Failure> {
+    Ok(services.store.entry(RELEASES, &id.to_string()).await?.map(|(_, first)| String::from_utf8_lossy(&first).into_owned()))
+}
+
 /// The member whom its author looks like without being one (UTS 39), which a reader would not see.
-async fn looks_like(services: &Services, post: &Post) -> Result<Option<String>, Failure> {
+///
+/// # Errors
+/// When the store fails.
+pub async fn looks_like(services: &Services, post: &Post) -> Result<Option<String>, Failure> {
     let Some(author) = post.author_address() else { return Ok(None) };
     Ok(lookalike::member_like(services, &post.groups[0], author).await?.map(|like| like.to_string()))
 }

@@ -2,15 +2,18 @@
 
 use chrono::TimeDelta;
 
-use super::{Failure, Services, moderate, senders};
+use super::{Actor, Failure, Services, moderate, senders};
 use crate::domain::gate::{self, Verdict};
-use crate::domain::group::Group;
+use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, PostState};
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
 use crate::measure::{Stage, Timer};
 use crate::store::{Kept, StoreError};
+
+/// Posts looked at for those that can still be stopped.
+const MOST_WAITING: usize = 1_000;
 
 /// A message that the gate judged, on its way to the disk.
 pub struct NewPost<'a> {
@@ -147,6 +150,28 @@ pub async fn confirm_author(services: &Services, id: PostId) -> Result<Confirmed
     };
     services.store.update_post(post).await?;
     Ok(confirmed)
+}
+
+/// Posts of a group that wait for the end of their grace time, the soonest first: they can still be stopped.
+///
+/// # Errors
+/// When the store fails.
+pub async fn waiting(services: &Services, group: &GroupCode) -> Result<Vec<Post>, Failure> {
+    let (now, someday) = (services.now(), services.now() + TimeDelta::days(36_500));
+    let mut waiting = services.store.posts_to_plan(someday, MOST_WAITING).await?;
+    waiting.retain(|post| post.not_before > now && post.groups.contains(group));
+    waiting.sort_by_key(|post| post.not_before);
+    Ok(waiting)
+}
+
+/// Stops a post within its grace time, in somebody's name.
+///
+/// # Errors
+/// As [`stop`].
+pub async fn recall(services: &Services, actor: &Actor, id: PostId) -> Result<Post, Failure> {
+    let post = stop(services, id).await?;
+    services.audit(actor, "post stop", post.groups.first(), format!("{id}: {}", post.subject)).await?;
+    Ok(post)
 }
 
 /// Stops a post within its grace time.

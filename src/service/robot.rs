@@ -150,7 +150,7 @@ async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -
 }
 
 /// Mails in the name of the service, whatever group lends its address.
-const OF_THE_SERVICE: [&str; 2] = ["sign-in", "webhook-disabled"];
+const OF_THE_SERVICE: [&str; 4] = ["confirm-address", "reconfirm", "sign-in", "webhook-disabled"];
 
 fn sender_name(services: &Services, mail: &RobotMail<'_>, language: Language) -> String {
     if OF_THE_SERVICE.contains(&mail.template) { services.config.service.name.clone() } else { group_name(mail.group, language) }

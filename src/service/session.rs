@@ -228,7 +228,7 @@ pub async fn tidy(services: &Services) -> Result<usize, Failure> {
 }
 
 /// In whose name the mail goes: a group of hers, else the first with a list.
-async fn group_for(services: &Services, account: &Account) -> Result<Option<Arc<Group>>, Failure> {
+pub(super) async fn group_for(services: &Services, account: &Account) -> Result<Option<Arc<Group>>, Failure> {
     let groups = services.groups();
     let lives = |group: &&Arc<Group>| !group.retired && !group.list.is_empty();
     for subscription in services.store.subscriptions_of_account(account.id).await? {

@@ -38,6 +38,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("awaits-approval", &[]),
     // results: a list of {command, text}
     ("commands", &["results"]),
+    // member is the first address of the account that asked
+    ("confirm-address", &["link", "hours", "member"]),
     ("confirm-subscription", &["link"]),
     ("confirm-unsubscription", &["link"]),
     ("did-you-send-this", &["subject", "link", "days"]),
@@ -54,6 +56,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("probe", &["reason", "link"]),
     ("refused", &["asked", "reason"]),
     ("rejected", &["subject", "reason"]),
+    // groups: a list of {code, name}; day: the last one for the answer
+    ("reconfirm", &["period", "groups", "day", "link"]),
     // outcome: "subscribed" or another; reason may be none
     ("request-decided", &["outcome", "reason"]),
     // address, name and the rest are the person's who asks

@@ -32,6 +32,7 @@ fn sample() -> Value {
             registration_url => "", agenda_url => "", documents_url => "", remote_url => "R", remote_notes => "", contact => "C", deadline_zone => "Z",
             deadlines => [context! { label => "D", date => "1", given => true }], parts => [context! { title => "P", when => "W", audience => "A" }],
         },
+        hours => 24, period => "2025-2028", groups => [context! { code => "SG12RG-AMR", name => "Grupo" }],
         active => 3, pending => 1, suspended => 1, page => "https://lists.example.org/manage/X",
         resting => [context! { address => "a@example.org", reason => "because" }], ending => [context! { address => "b@example.org", date => "2027-01-15" }],
         webhook => "reports", url => "https://hooks.example.org/", failures => 9, since => "2027-01-15 08:00 UTC", said => "no answer in time",

@@ -83,7 +83,58 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// One English line, for `liaison show` and pages.
+    /// Key of its line in other languages, and what fills the places of it.
+    pub fn said(&self) -> (&'static str, Vec<String>) {
+        let key = match self {
+            Self::Received => "received",
+            Self::Parsed { .. } => "parsed",
+            Self::Held(_) => "held",
+            Self::AwaitsEditions(Some(_)) => "waits-until",
+            Self::AwaitsEditions(None) => "waits",
+            Self::Approved => "approved",
+            Self::Circulated { .. } => "circulated",
+            Self::DeliveryFailed(_) => "delivery-failed",
+            Self::LanguageAdded(_) => "language-added",
+            Self::Corrected(_) => "corrected",
+            Self::Reminded(_) => "reminded",
+            Self::Acknowledged(_) => "acknowledged",
+            Self::Answered(_) => "answered",
+            Self::Taken(_) => "taken",
+            Self::Reassigned(_) => "reassigned",
+            Self::Comment(_) | Self::PrivateComment(_) => "comment",
+            Self::Resent(_) => "resent",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::Closed => "closed",
+            Self::Rejected(_) => "rejected",
+            Self::Quarantined(_) => "quarantined",
+        };
+        let about = match self {
+            Self::Received | Self::AwaitsEditions(None) | Self::Approved | Self::Closed => Vec::new(),
+            Self::Parsed { errors, warnings } => vec![errors.to_string(), warnings.to_string()],
+            Self::AwaitsEditions(Some(until)) => vec![until.format("%Y-%m-%d %H:%M UTC").to_string()],
+            Self::Circulated { count, languages, .. } => {
+                vec![count.to_string(), languages.iter().map(Language::as_str).collect::<Vec<_>>().join(", ")]
+            }
+            Self::LanguageAdded(language) => vec![language.to_string()],
+            Self::Corrected(revision) => vec![revision.to_string()],
+            Self::Answered(id) => vec![id.to_string()],
+            Self::Held(text)
+            | Self::DeliveryFailed(text)
+            | Self::Reminded(text)
+            | Self::Acknowledged(text)
+            | Self::Taken(text)
+            | Self::Reassigned(text)
+            | Self::Comment(text)
+            | Self::PrivateComment(text)
+            | Self::Resent(text)
+            | Self::Withdrawn(text)
+            | Self::Rejected(text)
+            | Self::Quarantined(text) => vec![text.clone()],
+        };
+        (key, about)
+    }
+
+    /// One English line, for `liaison show`.
     pub fn text(&self) -> String {
         match self {
             Self::Received => "received".into(),

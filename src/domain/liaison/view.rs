@@ -122,6 +122,9 @@ pub struct ProblemView {
     pub level: &'static str,
     /// In English.
     pub text: String,
+    /// Key of its text in other languages, and what fills the places of it.
+    #[serde(skip)]
+    pub said: (String, Vec<String>),
 }
 
 /// An event.
@@ -133,6 +136,9 @@ pub struct EventView {
     pub by: String,
     /// What, in one line.
     pub what: String,
+    /// The same as a value, for readers of other languages.
+    #[serde(skip)]
+    pub kind: super::event::EventKind,
 }
 
 impl LiaisonView {
@@ -177,7 +183,12 @@ impl LiaisonView {
             problems: statement
                 .problems
                 .iter()
-                .map(|p| ProblemView { rule: p.rule.clone(), level: p.level.as_str(), text: p.text.clone() })
+                .map(|p| ProblemView {
+                    rule: p.rule.clone(),
+                    level: p.level.as_str(),
+                    text: p.text.clone(),
+                    said: (p.key.clone(), p.about.clone()),
+                })
                 .collect(),
             in_reply_to: reply.map(|reply| reply.statement.map_or_else(|| reply.reference.clone(), |id| id.to_string())),
             answers: answers(statement),
@@ -193,7 +204,8 @@ fn answers(statement: &Statement) -> Vec<String> {
 
 fn events(statement: &Statement, private: bool) -> Vec<EventView> {
     let visible = |event: &&super::event::Event| private || !matches!(event.kind, super::event::EventKind::PrivateComment(_));
-    let view = |event: &super::event::Event| EventView { at: event.at, by: event.by.clone(), what: event.kind.text() };
+    let view =
+        |event: &super::event::Event| EventView { at: event.at, by: event.by.clone(), what: event.kind.text(), kind: event.kind.clone() };
     statement.events.iter().filter(visible).map(view).collect()
 }
 

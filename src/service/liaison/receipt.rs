@@ -220,10 +220,24 @@ fn place_in_words(services: &Services, place: &str, language: Language) -> Strin
 
 /// What is wrong, in the reader's language, with what to do.
 pub(super) fn problem_text(services: &Services, problem: &Problem, language: Language) -> String {
-    let key = format!("problem.{}", problem.key);
-    let pattern = services.texts.word(language, &key);
-    let about: Vec<String> = problem.about.iter().map(|word| in_words(services, &problem.key, word, language)).collect();
-    if pattern == key { problem.text.clone() } else { fill(pattern, &about) }
+    problem_in_words(services, &problem.key, &problem.about, &problem.text, language)
+}
+
+/// What a rule found, by the key of its text and what it is about, in the reader's language; `english` where there is no text.
+pub fn problem_in_words(services: &Services, key: &str, about: &[String], english: &str, language: Language) -> String {
+    let text = format!("problem.{key}");
+    let pattern = services.texts.word(language, &text);
+    let about: Vec<String> = about.iter().map(|word| in_words(services, key, word, language)).collect();
+    if pattern == text { english.to_owned() } else { fill(pattern, &about) }
+}
+
+/// The rule of a row of the routing table in the reader's language.
+pub fn route_reason(services: &Services, route: &Route, language: Language) -> String {
+    let mut reason = route.reason.clone();
+    if let (Rule::Destination, Some(purpose)) = (reason.rule, reason.about.get_mut(1)) {
+        services.texts.word(language, &format!("purpose.{purpose}")).clone_into(purpose);
+    }
+    services.texts.reason(language, &reason)
 }
 
 /// A problem in the reader's language, with its rule and what to do.
@@ -262,11 +276,7 @@ async fn recipients(
     let edition = circulate::language_for_bodies(&dossier.statement, group).map(|language| language.to_string()).unwrap_or_default();
     let mut lines = Vec::new();
     for route in routes {
-        let mut reason = route.reason.clone();
-        if let (Rule::Destination, Some(purpose)) = (reason.rule, reason.about.get_mut(1)) {
-            services.texts.word(language, &format!("purpose.{purpose}")).clone_into(purpose);
-        }
-        let reason = services.texts.reason(language, &reason);
+        let reason = route_reason(services, route, language);
         lines.push(match &route.target {
             Target::Subscribers(code) => {
                 let count = circulate::readers(services, code).await?;

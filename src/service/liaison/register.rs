@@ -114,6 +114,9 @@ pub struct RouteView {
     pub reason: String,
     /// What it is asked for.
     pub purpose: &'static str,
+    /// The row itself, for readers of other languages.
+    #[serde(skip)]
+    pub route: Route,
 }
 
 /// A post of the statement.
@@ -366,6 +369,7 @@ fn route_view(route: &Route) -> RouteView {
         rule: route.reason.key(),
         reason: route.reason.text(),
         purpose: route.purpose.as_str(),
+        route: route.clone(),
     }
 }
 

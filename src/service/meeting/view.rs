@@ -156,6 +156,9 @@ pub struct NoticeView {
     pub sent_at: Option<DateTime<Utc>>,
     /// As which post.
     pub post: Option<String>,
+    /// The deadline that it is about, for readers of other languages.
+    #[serde(skip)]
+    pub deadline: Option<(String, chrono::NaiveDate)>,
 }
 
 /// What `meeting apply` does or would do.
@@ -279,6 +282,7 @@ pub fn plan(meeting: &Meeting, notices: &[Notice], marks: &Marks, zone: chrono_t
             NoticeState::Sent(at) => Some(*at),
             _ => None,
         },
+        deadline: notice.deadline.map(|deadline| (deadline.kind.as_str().to_owned(), deadline.date)),
         post: marks.get(&notice.key).and_then(|mark| mark.post).map(|post| post.to_string()),
     };
     Plan { id: meeting.id.to_string(), sequence: meeting.sequence, notices: notices.iter().map(view).collect() }

@@ -93,7 +93,7 @@ async fn subscribe(
             }
             return Ok(Outcome::AlreadySubscribed);
         }
-        Some(SubscriptionState::Suspended(reason)) if matches!(reason.rule, Rule::Bouncing | Rule::Complained) => {
+        Some(SubscriptionState::Suspended(reason)) if may_come_back(reason.rule) => {
             return come_back(services, actor, group, address, account, previous).await;
         }
         Some(SubscriptionState::Pending(reason)) => return Ok(Outcome::AwaitsApproval(reason.clone())),
@@ -125,7 +125,12 @@ async fn subscribe(
     Ok(outcome(verdict.reason().clone()))
 }
 
-/// A subscription that rests because mail came back is in force again when the person asks, unless the gate speaks against it.
+/// Does she end the rest of a subscription herself: after mail came back, a complaint, or a question that she did not answer?
+pub fn may_come_back(rule: Rule) -> bool {
+    matches!(rule, Rule::Bouncing | Rule::Complained | Rule::NotConfirmed)
+}
+
+/// A subscription that rests for one of these reasons is in force again when the person asks, unless the gate speaks against it.
 async fn come_back(
     services: &Services,
     actor: &Actor,
@@ -134,6 +139,10 @@ async fn come_back(
     account: Option<Account>,
     previous: Option<Subscription>,
 ) -> Result<Outcome, Failure> {
+    let act = match previous.as_ref().and_then(|previous| previous.state.reason()) {
+        Some(reason) if reason.rule == Rule::NotConfirmed => "subscription confirm",
+        _ => "bounce return",
+    };
     let (Some(account), Some(mut subscription)) = (account, previous) else {
         return Ok(Outcome::Refused(Reason::new(Rule::NoAccount, [address.as_str()])));
     };
@@ -143,7 +152,7 @@ async fn come_back(
     subscription.state = SubscriptionState::Active;
     services.store.put_subscriptions(vec![subscription]).await?;
     bounce::well(services, group, account.id).await?;
-    services.audit(actor, "bounce return", Some(&group.code), address.to_string()).await?;
+    services.audit(actor, act, Some(&group.code), address.to_string()).await?;
     Ok(Outcome::Subscribed(Reason::new(Rule::Admitted, [address.as_str(), group.code.as_str()])))
 }
 

@@ -15,7 +15,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Role, SubscriptionState};
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::service::{Actor, Failure, Services};
+use crate::service::{Actor, Failure, Services, period};
 use crate::store::Request;
 
 /// A request that waits for a manager.
@@ -80,6 +80,13 @@ pub async fn forget(services: &Services, asked: Asked) -> Result<(), Failure> {
 /// `NotFound` if the request was answered before or has lapsed; or when the store fails.
 pub async fn confirm(services: &Services, id: RequestId) -> Result<Outcome, Failure> {
     let request = take(services, id, |verb| verb != APPROVE).await?;
+    if request.verb == period::VERB {
+        let about = [request.address.as_str(), request.group.as_str()];
+        let known = period::confirmed(services, &request).await? > 0;
+        let rule = if known { Rule::Admitted } else { Rule::NotSubscribed };
+        let said = Reason::new(rule, about);
+        return Ok(if known { Outcome::Subscribed(said) } else { Outcome::NotSubscribed(said) });
+    }
     let group = services.group(&request.group)?;
     let wish = match request.verb.as_str() {
         "subscribe" => Wish::Subscribe,
@@ -174,6 +181,9 @@ pub async fn lapse(services: &Services) -> Result<usize, Failure> {
             continue;
         }
         lapsed += 1;
+        if request.verb == period::VERB {
+            period::not_confirmed(services, &request).await?;
+        }
         if request.verb != APPROVE {
             continue;
         }

@@ -33,6 +33,15 @@ pub struct RuleLine {
     pub name: String,
     /// Why.
     pub because: String,
+    /// Which rule adds her, by its place, for readers of other languages.
+    #[serde(skip)]
+    pub rule: Option<usize>,
+    /// Why she is left alone, as a value.
+    #[serde(skip)]
+    pub cause: Option<Reason>,
+    /// The day on which hers rests.
+    #[serde(skip)]
+    pub rests_on: Option<NaiveDate>,
 }
 
 /// What the rules of a group do, or would do.
@@ -120,11 +129,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn account(&mut self, account: &Account) -> Result<(), Failure> {
-        let rule = self.group.house.rule_for(self.group, account).map(|(_, rule)| rule.words());
+        let rule = self.group.house.rule_for(self.group, account).map(|(place, rule)| (place, rule.words()));
         let subscription = self.services.store.subscription(&self.group.code, account.id).await?;
         match (rule, subscription) {
-            (Some(words), None) => self.add(account, &words).await,
-            (Some(words), Some(subscription)) => self.keep(account, subscription, &words).await,
+            (Some(rule), None) => self.add(account, rule).await,
+            (Some(rule), Some(subscription)) => self.keep(account, subscription, rule).await,
             (None, Some(subscription)) if subscription.is_active() && subscription.provenance == Provenance::Rule => {
                 self.leave(account, subscription).await
             }
@@ -132,23 +141,24 @@ impl Walk<'_> {
         }
     }
 
-    async fn add(&mut self, account: &Account, words: &str) -> Result<(), Failure> {
+    async fn add(&mut self, account: &Account, (place, words): (usize, String)) -> Result<(), Failure> {
         let line = self.batch.add(account.address(), &Settings::default(), Invite::No, Provenance::Rule).await?;
-        let of = |because: &str| line_of(account, because);
         if line.outcome == "subscribed" {
-            self.report.adds.push(of(words));
+            self.report.adds.push(RuleLine { rule: Some(place), ..line_of(account, &words) });
         } else {
-            self.report.left_out.push(of(&line.text));
+            self.report.left_out.push(RuleLine { cause: line.cause, ..line_of(account, &line.text) });
         }
         Ok(())
     }
 
     /// Meets a rule and was here: left alone, unless she rests because she met none for a while.
-    async fn keep(&mut self, account: &Account, mut subscription: Subscription, words: &str) -> Result<(), Failure> {
+    async fn keep(&mut self, account: &Account, mut subscription: Subscription, (place, words): (usize, String)) -> Result<(), Failure> {
         match &subscription.state {
-            SubscriptionState::Unsubscribed(reason) => self.report.left_out.push(line_of(account, &reason.text())),
+            SubscriptionState::Unsubscribed(reason) => {
+                self.report.left_out.push(RuleLine { cause: Some(reason.clone()), ..line_of(account, &reason.text()) });
+            }
             SubscriptionState::Suspended(reason) if reason.rule == Rule::RemovedByRule => {
-                self.report.adds.push(line_of(account, words));
+                self.report.adds.push(RuleLine { rule: Some(place), ..line_of(account, &words) });
                 if !self.dry_run {
                     subscription.state = SubscriptionState::Active;
                     self.services.store.put_subscriptions(vec![subscription]).await?;
@@ -184,10 +194,10 @@ impl Walk<'_> {
                     self.tell(account, "suspended", json!({ "reason": self.in_words(account, &reason) })).await;
                 }
             }
-            Some(day) => self.report.warned.push(line_of(account, &format!("{why}; rests on {day}"))),
+            Some(day) => self.warn(account, &why, day),
             None => {
                 let day = today.checked_add_days(Days::new(GRACE_DAYS)).unwrap_or(today);
-                self.report.warned.push(line_of(account, &format!("{why}; rests on {day}")));
+                self.warn(account, &why, day);
                 if !self.dry_run {
                     self.services.store.put_entry(LEAVING, &self.key(account), 0, day.to_string().into_bytes()).await?;
                     self.tell(account, "rule-leaving", json!({ "rules": self.report.rules, "day": day.to_string() })).await;
@@ -195,6 +205,10 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    fn warn(&mut self, account: &Account, why: &str, day: NaiveDate) {
+        self.report.warned.push(RuleLine { rests_on: Some(day), ..line_of(account, &format!("{why}; rests on {day}")) });
     }
 
     fn key(&self, account: &Account) -> String {
@@ -224,7 +238,14 @@ impl Walk<'_> {
 }
 
 fn line_of(account: &Account, because: &str) -> RuleLine {
-    RuleLine { address: account.address().to_string(), name: account.name.clone(), because: because.to_owned() }
+    RuleLine {
+        address: account.address().to_string(),
+        name: account.name.clone(),
+        because: because.to_owned(),
+        rule: None,
+        cause: None,
+        rests_on: None,
+    }
 }
 
 #[cfg(test)]
