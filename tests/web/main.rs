@@ -7,6 +7,8 @@ mod confirm;
 mod conformance;
 mod headers;
 mod hostile;
+mod leftovers;
+mod managing;
 mod sign_in;
 mod site;
 mod stage;

@@ -1,5 +1,7 @@
 //! Signing in by a link, sessions, and the keys of forms.
 
+use enlace::config::Config;
+
 use crate::site::{Page, Running};
 
 /// The value of a cookie that a page sets.
@@ -97,4 +99,26 @@ async fn a_suspended_account_is_signed_out_at_once() {
     let actor = enlace::service::Actor::command_line();
     enlace::service::account::suspend(&site.services, &actor, site.ana.address(), "left", false).await.unwrap();
     assert!(!site.request("GET", "/", &[&signed], b"").await.body.contains("ana@example.org"));
+}
+
+#[tokio::test]
+async fn the_institutions_sign_in_is_offered_and_says_what_to_do_when_it_fails() {
+    let plain = Running::start().await;
+    assert!(!plain.get("/sign-in").await.body.contains("/sign-in/oidc"), "not offered without a provider");
+    assert_eq!(plain.get("/sign-in/oidc").await.status, 404);
+    // A port on which nobody listens.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let settings = format!("issuer = \"http://{nobody}\"\nclient_id = \"enlace\"\nclient_secret = \"s\"\n[claims]\nemail = \"email\"\n");
+    let config = Config { oidc: Some(toml::from_str(&settings).unwrap()), ..Config::default() };
+    let site = Running::start_with(config).await;
+    let page = site.get("/sign-in?then=/groups/SG12&lang=es").await;
+    assert!(page.body.contains("/sign-in/oidc?then=") && page.body.contains("Entrar con la cuenta"), "{}", page.body);
+    for path in ["/sign-in/oidc", "/sign-in/oidc/back?state=x&code=y", "/sign-in/oidc/back?error=access_denied"] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, 403, "{path}");
+        assert!(page.body.contains("You could not be signed in") && page.body.contains("href=\"/sign-in\""), "{path}: {}", page.body);
+        assert!(!page.head.contains("enlace-session="), "{path}: nobody is signed in");
+    }
+    let again = site.request("POST", "/sign-in/oidc/nosuchtoken", &["Content-Type: application/x-www-form-urlencoded"], b"then=/me").await;
+    assert!(again.status == 403 && again.body.contains("You could not be signed in"), "{}", again.body);
 }

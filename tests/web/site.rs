@@ -69,11 +69,15 @@ pub fn account(number: u64, address: &str, country: [u8; 2], languages: &[&str])
 
 impl Running {
     pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    /// With what the configuration says besides the data folder.
+    pub async fn start_with(mut config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("var");
         let store =
             store::open(StoreOptions::Sled { data_dir: data_dir.clone(), options: store::sled::SledOptions::default() }).await.unwrap();
-        let mut config = Config::default();
         config.service.data_dir = data_dir;
         let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 11, 24, 8, 0, 0).unwrap());
         let services = Services::new(store, Arc::new(config), Arc::new(Texts::load(None).unwrap()), clock).await.unwrap();
@@ -88,7 +92,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let executor = Arc::new(enlace::cli::execute::Executor::new(Arc::clone(&services)));
-        let site = Site::new(Arc::clone(&services)).unwrap().with_api(executor);
+        let site = Site::new(Arc::clone(&services)).unwrap().with_login().unwrap().with_api(executor);
         tokio::spawn(site.serve(listener, stop.clone()));
         Self { address, services, ana, stop, _folder: folder }
     }

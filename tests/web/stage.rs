@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use enlace::domain::account::{Account, AccountKind, DirectoryRole};
+use enlace::domain::account::{Account, AccountKind, Category, DirectoryRole};
 use enlace::domain::group::GroupCode;
+use enlace::domain::house::MemberRule;
 use enlace::domain::id::{AccountId, PostId};
 use enlace::domain::ledger::{PlannedRecipient, RecipientState};
 use enlace::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
@@ -72,6 +73,8 @@ pub struct Stage {
     pub other_request: String,
     pub meeting: &'static str,
     pub statement: String,
+    /// Session of a member whose mail came back.
+    pub resting: String,
 }
 
 impl Stage {
@@ -159,6 +162,17 @@ impl Stage {
             .audit(&Actor { name: text(1, "mona@example.org") }, &text(2, "member add"), Some(&code(GROUP)), text(0, "ana"))
             .await
             .unwrap();
+        let store = &site.services.store;
+        let mut ruled = (*site.services.group(&code(GROUP)).unwrap()).clone();
+        let rule =
+            MemberRule { categories: vec![Category::MemberState], affiliations: vec![code("SG12")], remove: true, ..MemberRule::default() };
+        ruled.house.rules.push(rule);
+        store.put_groups(vec![ruled]).await.unwrap();
+        site.services.reload_groups().await.unwrap();
+        store
+            .put_entry("sender-allowed", &format!("{GROUP}|{}", text(4, "eva@example.org")), 0, b"mona@example.org".to_vec())
+            .await
+            .unwrap();
         let statement = statement(&site, &text(1, "This is the body of the statement."), &text(2, "TD364-E.txt")).await;
         archive::feed(&site.services).await.unwrap();
 
@@ -167,7 +181,8 @@ impl Stage {
             let session = site.sign_in(&person).await;
             sessions.push((who, person, session));
         }
-        Self { site, sessions, post, held, other_post, other_held, request, other_request, meeting: "sg12rg-amr-2027", statement }
+        let resting = site.sign_in(&resting).await;
+        Self { site, sessions, post, held, other_post, other_held, request, other_request, meeting: "sg12rg-amr-2027", statement, resting }
     }
 
     pub fn cookie(&self, who: Who) -> Option<String> {
@@ -215,7 +230,7 @@ impl Stage {
             .replace("{post}", &if held { self.held } else { self.post }.to_string())
             .replace("{request}", &self.request)
             .replace("{account}", &AccountId(1).to_string())
-            .replace("{id}", if pattern.starts_with("/liaisons") { self.statement.as_str() } else { self.meeting })
+            .replace("{id}", if pattern.contains("/liaisons") { self.statement.as_str() } else { self.meeting })
             .replace("{token}", token.trim_start_matches("/u/"))
             .replace("{sha256}", &"0".repeat(64))
             .replace("{edition}", "0")

@@ -79,7 +79,8 @@ fn places(site: &Site, visit: &Visit, chosen: &[Language], first_none: &str) -> 
         .collect()
 }
 
-/// The settings of a subscription form: `delivery`, `until`, `stream`, `language`, `both`, `own_posts`, `links`.
+/// The settings of a subscription form: `delivery`, `until`, `stream`, `language`, `both`, `own_posts`, `links`,
+/// `plain_digest`, `invitations`.
 ///
 /// # Errors
 /// What the value may be.
@@ -91,7 +92,7 @@ pub fn settings_of(site: &Site, form: &Form) -> Result<Settings, Failure> {
     set("delivery", if until.is_empty() || delivery == "each" { delivery.to_owned() } else { format!("{delivery} until {until}") })?;
     set("streams", form.all("stream").collect::<Vec<_>>().join(","))?;
     set("languages", form.all("language").filter(|code| !code.is_empty()).collect::<Vec<_>>().join(","))?;
-    for key in ["both", "own_posts", "links"] {
+    for key in ["both", "own_posts", "links", "plain_digest", "invitations"] {
         set(key, if form.has(key) { "yes" } else { "no" }.to_owned())?;
     }
     Ok(settings)

@@ -13,7 +13,7 @@ use crate::domain::post::{Post, PostKind, PostState};
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
 use crate::service::subscribe::Outcome;
-use crate::service::{Failure, liaison, moderate, subscribe};
+use crate::service::{Failure, liaison, moderate, period, subscribe};
 use crate::web::{Problem, Site, Visit};
 
 /// What a good token asks about.
@@ -33,7 +33,10 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
         }
         Some((_, id)) => {
             let request = store.request(RequestId(id)).await?;
-            request.map(|request| Asked::Request(request.id, request.verb, request.group.to_string()))
+            request.map(|request| {
+                let groups = if request.verb == period::VERB { request.arguments.join(", ") } else { request.group.to_string() };
+                Asked::Request(request.id, request.verb, groups)
+            })
         }
         None => None,
     })
@@ -47,7 +50,8 @@ pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Vis
             let groups = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             ("confirm-post", [post.subject.clone(), groups])
         }
-        Some(Asked::Request(_, verb, group)) => ("confirm-request", [verb, group]),
+        Some(Asked::Request(_, verb, groups)) if verb == period::VERB => ("confirm-stay", [groups, String::new()]),
+        Some(Asked::Request(_, verb, group)) => ("confirm-request", [site.word(&visit, &format!("request-{verb}")), group]),
     };
     let button = context! { action => "", text => site.word(&visit, "confirm-button"), one_click => false, quiet => false };
     let content = context! {

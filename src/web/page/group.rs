@@ -141,6 +141,7 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
     };
     let content = context! {
         meetings => Value::from(Serde(&meetings)),
+        may_return => visit.subscription(&group.code).is_some_and(super::me::may_return),
         may_manage => scope.moderates,
         membership => membership,
         admitted => admitted,
@@ -156,6 +157,28 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
         regional => Value::from(Serde(&regional)),
     };
     site.show(&visit, "group.html", group.code.as_str(), content)
+}
+
+/// `/groups/CODE/data-protection`: what the group keeps personal data for, on which basis, and for how long.
+pub async fn data_protection(State(site): State<Site>, visit: Visit, scope: Scope) -> Response {
+    let text = crate::service::group::data_protection(&site.services, &scope.group, visit.language);
+    let days = |key: &str, days: Option<u64>| match days {
+        Some(days) => site.pages.word(visit.language, "data-days", &[&days.to_string()]),
+        None => site.word(&visit, key),
+    };
+    let content = context! {
+        code => scope.group.code.as_str(),
+        name => scope.group.name.best(&visit.languages()).cloned().unwrap_or_default(),
+        purpose => text.purpose.as_str(),
+        legal_basis => text.legal_basis.as_str(),
+        kept => Value::from(Serde(&[
+            (site.word(&visit, "data-held"), days("data-always", text.held_days)),
+            (site.word(&visit, "data-requests"), days("data-always", text.request_days)),
+            (site.word(&visit, "data-ledger"), days("data-always", text.ledger_days)),
+        ])),
+        contact => text.contact.as_str(),
+    };
+    site.show(&visit, "data-protection.html", &site.word(&visit, "data-protection"), content)
 }
 
 /// The visitor's state in the group, else whether she would be admitted (`yes`, `asks`, `no`), and why not.

@@ -12,9 +12,10 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use super::choices::{language_name, moment, size};
+use super::choices::{language_name, size};
 use super::feed::{Entry, atom};
 use super::manage::download;
+use super::statement_words;
 use crate::domain::archive::StatementAccess;
 use crate::domain::group::GroupCode;
 use crate::domain::language::{Language, Localized};
@@ -278,12 +279,10 @@ pub async fn show(State(site): State<Site>, visit: Visit, Path(id): Path<String>
             (said.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", "), one.email.clone())
         })
         .collect();
-    let events: Vec<(String, String, String)> =
-        view.events.iter().filter(|_| right.insider).map(|event| (moment(&site, event.at), event.by.clone(), event.what.clone())).collect();
-    let problems: Vec<(String, &str, String)> =
-        view.problems.iter().filter(|_| right.insider).map(|one| (one.rule.clone(), one.level, one.text.clone())).collect();
-    let routes: Vec<(String, String)> =
-        shown.routes.iter().filter(|_| right.insider).map(|one| (one.to.clone(), one.reason.clone())).collect();
+    let insider = |rows: Vec<(String, String, String)>| if right.insider { rows } else { Vec::new() };
+    let events = insider(statement_words::events(&site, &visit, &shown));
+    let routes = insider(statement_words::routes(&site, &visit, &shown));
+    let problems = if right.insider { statement_words::problems(&site, &visit, &shown) } else { Vec::new() };
     let content = context! {
         id => view.id.as_str(),
         name => shown.name.as_str(),

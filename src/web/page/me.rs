@@ -3,6 +3,7 @@
 //! Everything goes through the services that the mail commands use: a role is never changed here, and a right never given.
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -12,9 +13,9 @@ use crate::domain::account::{Account, AccountKind, Category};
 use crate::domain::archive::is_archived;
 use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
-use crate::domain::subscription::{DeliveryMode, Stream, Subscription};
+use crate::domain::subscription::{DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
-use crate::service::{Failure, account};
+use crate::service::{Failure, account, meeting};
 use crate::web::form::Form;
 use crate::web::page::choices::{Choice, delivery_choices, language_choices, language_name, languages_of, settings_of};
 use crate::web::{Problem, Site, Visit, after};
@@ -40,6 +41,9 @@ struct Card {
     both: bool,
     own_posts: bool,
     links: bool,
+    plain_digest: bool,
+    invitations: bool,
+    may_return: bool,
     invited_until: Option<String>,
 }
 
@@ -62,6 +66,8 @@ pub async fn show(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
     let active: Vec<&GroupCode> =
         subscribed.iter().filter(|one| one.subscription.is_active()).map(|one| &one.subscription.group).take(GROUPS_LOOKED_AT).collect();
     let latest = latest(&site, &visit, &active).await?;
+    let waiting = account::addresses::waiting(&site.services, account.id).await?;
+    let waiting: Vec<String> = waiting.into_iter().map(|wish| wish.address.to_string()).collect();
     let content = context! {
         person => Value::from(Serde(person(&site, &visit, account))),
         cards => Value::from(Serde(&cards)),
@@ -70,6 +76,8 @@ pub async fn show(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
         has_active => !active.is_empty(),
         tomorrow => (site.services.today() + chrono::Days::new(1)).to_string(),
         latest => Value::from(Serde(&latest)),
+        calendar => meeting::feed_link(&site.services, account, false).await?,
+        waiting => waiting,
     };
     Ok(site.show(&visit, "me.html", &site.word(&visit, "my-page"), content))
 }
@@ -124,6 +132,11 @@ pub fn category_key(category: Category) -> &'static str {
     }
 }
 
+/// Does her mail rest for a reason that she can end herself?
+pub fn may_return(subscription: &Subscription) -> bool {
+    matches!(&subscription.state, SubscriptionState::Suspended(reason) if subscribe::may_come_back(reason.rule))
+}
+
 fn card(site: &Site, visit: &Visit, subscription: &Subscription, name: String) -> Card {
     let texts = &site.services.texts;
     let word = |key: String| texts.word(visit.language, &key).to_owned();
@@ -150,6 +163,9 @@ fn card(site: &Site, visit: &Visit, subscription: &Subscription, name: String) -
         both: subscription.both,
         own_posts: subscription.own_posts,
         links: subscription.links,
+        plain_digest: subscription.plain_digest,
+        invitations: subscription.invitations,
+        may_return: may_return(subscription),
         invited_until: subscription.invitation.as_ref().and_then(|invitation| invitation.until).map(|day| texts.date(visit.language, day)),
     }
 }
@@ -188,10 +204,15 @@ pub async fn set(State(site): State<Site>, visit: Visit, Path(code): Path<String
     let account = signed(&visit)?;
     let code: GroupCode = code.parse().map_err(|_| Problem::missing())?;
     let group = site.services.group(&code)?;
-    let wish = if form.get("act") == "leave" { Wish::Unsubscribe } else { Wish::Set(settings_of(&site, &form)?) };
+    let wish = match form.get("act") {
+        "leave" => Wish::Unsubscribe,
+        "return" => Wish::Subscribe,
+        _ => Wish::Set(settings_of(&site, &form)?),
+    };
     let done = match subscribe::own(&site.services, &visit.actor(), &group, account.address(), wish).await? {
         Outcome::Unsubscribed(_) => "left",
         Outcome::Changed(_) => "saved",
+        Outcome::Subscribed(_) => "returned",
         Outcome::Refused(reason) | Outcome::Declined(reason) | Outcome::NotSubscribed(reason) => {
             return Err(Failure::Refused(reason).into());
         }
@@ -262,12 +283,49 @@ pub async fn vacation(State(site): State<Site>, visit: Visit, form: Form) -> Res
     Ok(after("/me", if end { "vacation-over" } else { "vacation" }))
 }
 
-/// `POST /me/address`: which of her addresses gets the mail.
+/// `POST /me/address`: which of her addresses gets the mail, one more, or one less.
 pub async fn address(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
     let account = signed(&visit)?;
+    if form.has("remove") {
+        account::addresses::remove(&site.services, &visit.actor(), account, form.get("remove")).await?;
+        return Ok(after("/me", "saved"));
+    }
+    if form.get("act") == "add" {
+        let address = form.get("address").parse().map_err(|_| Failure::Invalid(site.word(&visit, "sign-in-wrong")))?;
+        account::addresses::ask(&site.services, &visit.actor(), account, &address).await?;
+        return Ok(after("/me", "address-asked"));
+    }
     let first = account.addresses.iter().find(|address| address.as_str() == form.get("first")).ok_or_else(Problem::missing)?;
     let others = account.addresses.iter().filter(|address| *address != first);
     let all: Vec<&str> = std::iter::once(first).chain(others).map(crate::domain::address::EmailAddress::as_str).collect();
     account::set(&site.services, &visit.actor(), first, &[format!("email={}", all.join(";"))], false).await?;
     Ok(after("/me", "saved"))
+}
+
+/// `GET /me/address/TOKEN`: the question behind the link that was mailed to a new address.
+pub async fn ask_address(State(site): State<Site>, visit: Visit, Path(token): Path<String>) -> Result<Response, Problem> {
+    let Some(address) = account::addresses::look(&site.services, signed(&visit)?, &token).await? else {
+        return Ok(bad_address_link(&site, &visit));
+    };
+    let content = context! { address => address.to_string(), action => format!("/me/address/{token}") };
+    Ok(site.show(&visit, "new-address.html", &site.word(&visit, "address-add"), content))
+}
+
+/// `POST /me/address/TOKEN`
+pub async fn add_address(State(site): State<Site>, visit: Visit, Path(token): Path<String>) -> Result<Response, Problem> {
+    match account::addresses::confirm(&site.services, &visit.actor(), signed(&visit)?, &token).await? {
+        Some(_) => Ok(after("/me", "address-added")),
+        None => Ok(bad_address_link(&site, &visit)),
+    }
+}
+
+fn bad_address_link(site: &Site, visit: &Visit) -> Response {
+    let word = |key: &str| site.word(visit, key);
+    site.say(visit, StatusCode::NOT_FOUND, &word("sign-in-bad-title"), &[word("address-bad")])
+}
+
+/// `POST /me/calendar`: another address for her private calendar; the one before ends.
+pub async fn calendar(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+    meeting::feed_link(&site.services, signed(&visit)?, true).await?;
+    Ok(after("/me", "calendar-new"))
 }

@@ -17,4 +17,5 @@ pub mod oidc;
 pub mod own_data;
 pub mod rich;
 pub mod sign_in;
+pub mod statement_words;
 pub mod unsubscribe;

@@ -81,7 +81,8 @@ fn remembered(site: &Site, headers: &HeaderMap) -> Option<[String; 4]> {
 fn failed(site: &Site, visit: &Visit, why: impl std::fmt::Display) -> Response {
     tracing::warn!(%why, "Nobody was signed in");
     let word = |key: &str| site.word(visit, key);
-    let response = site.say(visit, StatusCode::FORBIDDEN, &word("sign-in-bad-title"), &[word("sign-in-bad-text")]);
+    let mut response = site.show(visit, "sign-in-failed.html", &word("oidc-failed-title"), context! { text => word("oidc-failed-text") });
+    *response.status_mut() = StatusCode::FORBIDDEN;
     with_cookie(response, site.cookie(COOKIE_NAME, "", None))
 }
 

@@ -8,6 +8,7 @@ use minijinja::{Value, context};
 
 use super::choices::moment;
 use super::me::signed;
+use crate::domain::bounce::BounceClass;
 use crate::service::{Failure, account, explain, session};
 use crate::web::form::Form;
 use crate::web::visit::SESSION;
@@ -50,12 +51,24 @@ pub fn rows(site: &Site, visit: &Visit, explained: &[explain::ExplainedRecipient
     let row = |one: &explain::ExplainedRecipient| Row {
         address: one.address.clone(),
         state: one.state,
-        reason: one.cause.as_ref().map_or_else(|| one.reason.clone(), |cause| site.services.texts.reason(visit.language, cause)),
+        reason: match &one.cause {
+            Some(cause) => site.services.texts.reason(visit.language, cause),
+            None => replied(site, visit, &one.reason),
+        },
         language: one.language.as_ref().and_then(|code| code.parse().ok()).map(|language| super::choices::language_name(site, language)),
         group: one.group.clone(),
         attempts: one.attempts.iter().map(|attempt| (moment(site, attempt.at), attempt.reply.clone())).collect(),
     };
     explained.iter().map(row).collect()
+}
+
+/// What a mail server or a report said, behind what it means where that is known: `address-dead: 550 …`.
+fn replied(site: &Site, visit: &Visit, reply: &str) -> String {
+    let known = reply.split_once(':').and_then(|(class, _)| BounceClass::ALL.iter().find(|known| known.as_str() == class.trim()));
+    match known {
+        Some(class) => site.word(visit, &format!("bounce-{}", class.as_str())),
+        None => site.pages.word(visit.language, "why-refused", &[reply]),
+    }
 }
 
 /// `GET /me/export.json`

@@ -96,7 +96,8 @@ pub async fn leave(State(site): State<Site>, visit: Visit, form: Form) -> Result
             session::end(&site.services, &signed.key).await?;
         }
     }
-    Ok(with_cookie(crate::web::after("/", "signed-out"), site.cookie(SESSION, "", None)))
+    let done = if site.login().is_some() { "signed-out-here" } else { "signed-out" };
+    Ok(with_cookie(crate::web::after("/", done), site.cookie(SESSION, "", None)))
 }
 
 /// An address of this site to go on to; `/me` for anything else.

@@ -46,17 +46,31 @@ const plain = (path) => path.replace(/^\/u\/.*/, "leave").replace(/[0-9a-f]{16}/
 const file = (path) => (plain(path).replace(/[^A-Za-z0-9]+/g, "-").replace(/^-|-$/g, "") || "start").slice(0, 60);
 
 // Every page, with axe: each role in English, then Spanish, Arabic, dark, narrow.
+const session = (role) => (role === "admin" ? "operator" : role);
 for (const [role, paths] of Object.entries(stage.paths)) {
-    const { context, page } = await visitor(role);
+    const { context, page } = await visitor(session(role));
     for (const path of paths) await look(page, path, `${role}-en-${file(path)}`);
     await context.close();
 }
 for (const [language, options] of [["es", {}], ["ar", {}], ["en", { colorScheme: "dark" }], ["es", { viewport: { width: 360, height: 740 } }], ["ar", { viewport: { width: 360, height: 740 } }]]) {
     const kind = options.viewport ? `${language}-360` : options.colorScheme ? `${language}-dark` : language;
-    const { context, page } = await visitor("manager", options);
-    for (const path of [...stage.paths.anonymous, ...stage.paths.member, ...stage.paths.manager]) {
-        const separator = path.includes("?") ? "&" : "?";
-        await look(page, `${path}${separator}lang=${language}`, `${kind}-${file(path)}`, { audit: kind === "ar" || kind === "en-dark" });
+    for (const [role, paths] of [["manager", [...stage.paths.anonymous, ...stage.paths.member, ...stage.paths.manager]], ["operator", stage.paths.admin]]) {
+        const { context, page } = await visitor(role, options);
+        for (const path of paths) {
+            const separator = path.includes("?") ? "&" : "?";
+            await look(page, `${path}${separator}lang=${language}`, `${kind}-${file(path)}`, { audit: kind === "ar" || kind === "en-dark" });
+        }
+        await context.close();
+    }
+}
+// On paper: a statement and a meeting without what a reader cannot press.
+{
+    const { context, page } = await visitor("member");
+    await page.emulateMedia({ media: "print" });
+    for (const path of [`/liaisons/${stage.statement}`, ...stage.paths.anonymous.filter((path) => path.startsWith("/meetings/"))]) {
+        await look(page, path, `print-${file(path)}`, { audit: false });
+        const shown = await page.locator("button:visible, nav:visible").count();
+        if (shown > 0) complaints.push(`print ${path}: ${shown} buttons or menus on paper`);
     }
     await context.close();
 }
@@ -73,6 +87,55 @@ for (const [language, options] of [["es", {}], ["ar", {}], ["en", { colorScheme:
     await page.getByRole("button", { name: /Darme de baja/ }).click();
     await page.getByRole("button", { name: "Suscribirme" }).click();
     if (!(await page.getByRole("status").innerText()).includes("Ya está suscrito")) complaints.push("she did not come back");
+    await context.close();
+}
+// A member, without scripts: another address, a new address of the calendar; one whose mail came back returns.
+{
+    const { context, page } = await visitor("member", { javaScriptEnabled: false });
+    await page.goto(`${stage.base}/me?lang=en`);
+    const before = await page.inputValue("#calendar");
+    await page.getByRole("button", { name: "New address; the old one ends" }).click();
+    if ((await page.inputValue("#calendar")) === before) complaints.push("the calendar kept its address");
+    await page.fill("#address", "ana@home.example.org");
+    await page.getByRole("button", { name: "Send a link there" }).click();
+    if (!(await page.getByText("waits for its link").isVisible())) complaints.push("the address does not wait");
+    await page.getByRole("button", { name: "Remove: ana@home.example.org" }).click();
+    if ((await page.getByText("waits for its link").count()) > 0) complaints.push("the address was not taken back");
+    await context.close();
+    const other = await visitor("resting", { javaScriptEnabled: false });
+    await other.page.goto(`${stage.base}/me?lang=en`);
+    await other.page.getByRole("button", { name: "Send me the mail again" }).click();
+    if (!(await other.page.getByRole("status").innerText()).includes("Mail comes again")) complaints.push("she did not return");
+    await other.context.close();
+}
+// An operator, without scripts: a new regional group with its draft to TSAG, a period previewed, a token made and ended.
+{
+    const { context, page } = await visitor("operator", { javaScriptEnabled: false });
+    await page.goto(`${stage.base}/admin/groups?lang=en`);
+    await page.fill("#code", "SG13RG-XYZ");
+    await page.fill("#list", "sg13rg-xyz");
+    await page.selectOption("#parent", "SG13");
+    await page.selectOption("#region", "europe");
+    await page.fill("#name-en", "A \"new\" group");
+    await page.fill("#members", "Mexico\nBrazil");
+    await page.getByRole("button", { name: "Preview" }).first().click();
+    await page.screenshot({ path: join(stage.pictures, "admin-en-group-preview.png"), fullPage: true });
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("link", { name: "Draft of the statement to TSAG" }).click();
+    if (!page.url().includes("/admin/liaisons/")) complaints.push(`the draft led to ${page.url()}`);
+    await page.screenshot({ path: join(stage.pictures, "admin-en-draft.png"), fullPage: true });
+    await page.goto(`${stage.base}/admin/period`);
+    await page.fill("#period", "2025-2028");
+    await page.fill("#answer_by", stage.vacation);
+    await page.getByRole("button", { name: "Preview" }).click();
+    if (!(await page.getByRole("button", { name: "Begin the period and ask everybody" }).isVisible())) complaints.push("the period has no preview");
+    await page.screenshot({ path: join(stage.pictures, "admin-en-period-preview.png"), fullPage: true });
+    await page.goto(`${stage.base}/admin/tokens`);
+    await page.fill("#name", "journey");
+    await page.fill("#scope", "read");
+    await page.getByRole("button", { name: "Make a token" }).click();
+    if ((await page.locator("code").innerText()).length < 20) complaints.push("no token was shown");
+    await page.getByRole("button", { name: "Revoke journey" }).click();
     await context.close();
 }
 // A manager, by keyboard only: release the held post, approve a request.
@@ -92,6 +155,12 @@ for (const [language, options] of [["es", {}], ["ar", {}], ["en", { colorScheme:
     await Promise.all([page.waitForURL(/done=released/), press("Let it through")]);
     await Promise.all([page.waitForURL(/requests$/), press("Requests")]);
     await Promise.all([page.waitForURL(/done=approved/), press("Approve")]);
+    await Promise.all([page.waitForURL(/rules$/), press("Rules of membership")]);
+    await press("Preview");
+    await page.getByRole("status").waitFor();
+    await page.screenshot({ path: join(stage.pictures, "manager-en-rules-preview.png"), fullPage: true });
+    await Promise.all([page.waitForURL(/held$/), press("Held posts")]);
+    await Promise.all([page.waitForURL(/done=saved/), press("Remove")]);
     await context.close();
 }
 // Adding with a preview, on a phone, in Arabic.

@@ -3,23 +3,26 @@
 //! What is done here is said in the words of the command line (`service::command`), as the API does, so that a button, a program
 //! and a terminal cannot come to differ. Statements belong to the secretariat ([`statements`]), the rest to operators.
 
+pub mod groups;
+pub mod jobs;
 pub mod statements;
 
 use axum::extract::State;
 use axum::response::Response;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
+use serde::Serialize;
 
+use crate::config::Transport;
 use crate::domain::ledger::Counts;
+use crate::measure::pace::{Pace, pace};
 use crate::service::command::{Kind, Order, Outcome};
 use crate::service::liaison;
 use crate::service::{Failure, queue};
 use crate::web::form::Form;
 use crate::web::page::choices::moment;
+use crate::web::page::manage;
 use crate::web::{Problem, Site, Visit, after};
-
-/// Entries of the audit trail that are shown.
-const AUDIT: usize = 200;
 
 /// Carries an order out in the visitor's name.
 pub(super) async fn order(
@@ -56,7 +59,9 @@ fn show(site: &Site, visit: &Visit, name: &str, tab: &str, content: Value) -> Re
     let tabs: Vec<(String, String, bool)> = [
         ("", "overview", false),
         ("/queue", "queue", true),
+        ("/jobs", "jobs", true),
         ("/groups", "groups", true),
+        ("/period", "period", true),
         ("/tokens", "tokens", true),
         ("/audit", "audit", true),
     ]
@@ -68,10 +73,34 @@ fn show(site: &Site, visit: &Visit, name: &str, tab: &str, content: Value) -> Re
     site.show(visit, name, &title, context! { ..content, ..context! { tabs => Value::from(Serde(&tabs)), operator => operator } })
 }
 
+/// A statement that waits.
+#[derive(Serialize)]
+struct WaitingRow {
+    id: String,
+    name: String,
+    title: String,
+    group: String,
+    state: &'static str,
+    source: String,
+    deadline: Option<String>,
+}
+
 /// `GET /admin`: what waits, and whether all is well.
 pub async fn overview(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
     let lines = liaison::list(&site.services, &liaison::Filter::default()).await?;
-    let waiting: Vec<_> = lines.into_iter().filter(|line| statements::is_hers(&visit, &line.group)).filter(statements::waits).collect();
+    let waiting: Vec<WaitingRow> = lines
+        .into_iter()
+        .filter(|line| statements::is_hers(&visit, &line.group) && statements::waits(line))
+        .map(|line| WaitingRow {
+            title: line.title.best(&visit.languages()).cloned().unwrap_or_default(),
+            id: line.id,
+            name: line.name,
+            group: line.group,
+            state: line.state,
+            source: line.source,
+            deadline: line.deadline.map(|day| site.services.texts.date(visit.language, day)),
+        })
+        .collect();
     let (counts, findings) = if operates(&visit) {
         let report = queue::list(&site.services).await?;
         let (findings, _) = order(&site, &visit, &["check"], None).await?;
@@ -100,14 +129,70 @@ fn counted(site: &Site, visit: &Visit, counts: &Counts) -> Vec<(String, u64)> {
     states.into_iter().map(|(key, count)| (site.services.texts.word(visit.language, key).to_owned(), count)).collect()
 }
 
+/// A post of the queue.
+#[derive(Serialize)]
+struct QueueRow {
+    id: String,
+    subject: String,
+    groups: String,
+    kind: String,
+    at: String,
+    goes_out: Option<String>,
+    open: u64,
+    sent: u64,
+    deferred: u64,
+}
+
+/// What went to the relay, as the page shows it.
+#[derive(Serialize)]
+struct PaceRow {
+    sessions: usize,
+    away: bool,
+    /// Word, then how many in five minutes and in an hour.
+    outcomes: [(&'static str, u64, u64); 3],
+    a_minute: u64,
+}
+
+fn shown(pace: Pace) -> PaceRow {
+    let (five, hour) = (pace.five_minutes, pace.hour);
+    PaceRow {
+        sessions: pace.sessions,
+        away: pace.away,
+        outcomes: [
+            ("recipient-sent", five.sent, hour.sent),
+            ("recipient-deferred", five.deferred, hour.deferred),
+            ("recipient-failed", five.failed, hour.failed),
+        ],
+        a_minute: five.sent / 5,
+    }
+}
+
 /// `GET /admin/queue`
 pub async fn queue_page(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
     let report = queue::list(&site.services).await?;
+    let posts: Vec<QueueRow> = report
+        .posts
+        .iter()
+        .map(|post| QueueRow {
+            id: post.id.clone(),
+            subject: post.subject.clone(),
+            groups: post.groups.join(", "),
+            kind: site.word(&visit, &format!("post-{}", post.kind)),
+            at: moment(&site, post.received_at),
+            goes_out: post.goes_out.filter(|at| *at > site.services.now()).map(|at| moment(&site, at)),
+            open: post.counts.open(),
+            sent: post.counts.sent,
+            deferred: post.counts.deferred,
+        })
+        .collect();
     let content = context! {
+        pace => Value::from(Serde(&shown(pace()))),
+        transport => if site.services.config.relay.transport == Transport::Smtp { format!("{}:{}", site.services.config.relay.host, site.services.config.relay.port) } else { String::new() },
+        waiting => report.counts.planned + report.counts.deferred,
         paused => report.paused,
         oldest => report.oldest.map(|at| moment(&site, at)),
         counts => Value::from(Serde(&counted(&site, &visit, &report.counts))),
-        posts => Value::from(Serde(&report.posts)),
+        posts => Value::from(Serde(&posts)),
     };
     Ok(show(&site, &visit, "admin-queue.html", "queue", content))
 }
@@ -124,46 +209,6 @@ pub async fn queue_act(State(site): State<Site>, visit: Visit, form: Form) -> Re
     };
     order(&site, &visit, words, None).await?;
     Ok(after("/admin/queue", "saved"))
-}
-
-/// `GET /admin/groups`
-pub async fn groups(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
-    groups_with(&site, &visit, "", Vec::new()).await
-}
-
-async fn groups_with(site: &Site, visit: &Visit, text: &str, said: Vec<String>) -> Result<Response, Problem> {
-    let (groups, _) = order(site, visit, &["group", "list"], None).await?;
-    let content = context! { groups => Value::from(Serde(&groups)), text => text, said => said };
-    Ok(show(site, visit, "admin-groups.html", "groups", content))
-}
-
-/// `POST /admin/groups`: previews or applies a text, or ends a group.
-pub async fn groups_act(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
-    let text = form.get("text").replace("\r\n", "\n");
-    match form.get("act") {
-        "preview" => {
-            let (report, problems) = order(&site, &visit, &["group", "apply", "--dry-run", "--", "-"], Some(text.clone())).await?;
-            let mut said: Vec<String> = problems;
-            said.extend(report["groups"].as_array().into_iter().flatten().map(summary));
-            groups_with(&site, &visit, &text, said).await
-        }
-        "apply" => {
-            order(&site, &visit, &["group", "apply", "--", "-"], Some(text)).await?;
-            Ok(after("/admin/groups", "saved"))
-        }
-        "retire" => {
-            order(&site, &visit, &["group", "retire", "--", form.get("code")], None).await?;
-            Ok(after("/admin/groups", "saved"))
-        }
-        _ => Err(Problem::missing()),
-    }
-}
-
-/// A row of `group apply`'s report, its members after each other.
-fn summary(row: &serde_json::Value) -> String {
-    let Some(members) = row.as_object() else { return row.to_string() };
-    let values = members.values().map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
-    values.filter(|text| !matches!(text.as_str(), "" | "null" | "[]")).collect::<Vec<_>>().join(" · ")
 }
 
 /// `GET /admin/tokens`
@@ -193,14 +238,9 @@ pub async fn tokens_act(State(site): State<Site>, visit: Visit, form: Form) -> R
     }
 }
 
-/// `GET /admin/audit`
+/// `GET /admin/audit?q=&from=&to=`
 pub async fn audit(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
-    let entries = site.services.store.audit(None, AUDIT).await?;
-    let rows: Vec<_> = entries
-        .into_iter()
-        .map(|entry| {
-            (moment(&site, entry.at), entry.actor, entry.act, entry.group.map_or_else(String::new, |group| group.to_string()), entry.detail)
-        })
-        .collect();
-    Ok(show(&site, &visit, "admin-audit.html", "audit", context! { entries => Value::from(Serde(&rows)) }))
+    let entries = manage::trail(&site, &visit, None).await?;
+    let content = context! { entries => Value::from(Serde(&entries)), asked => manage::trail_form(&visit) };
+    Ok(show(&site, &visit, "admin-audit.html", "audit", content))
 }

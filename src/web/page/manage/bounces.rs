@@ -26,6 +26,8 @@ struct Row {
     diagnostic: String,
     score: String,
     failures: u32,
+    frozen: bool,
+    probed: Option<String>,
     last: String,
 }
 
@@ -45,6 +47,8 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
             state: one.state,
             diagnostic: one.diagnostic.chars().take(300).collect(),
             failures: one.failures,
+            frozen: one.frozen,
+            probed: one.probed.map(|at| day(&site, &visit, at)),
         });
     }
     Ok(show(&site, &visit, &scope, "bounces", "manage-bounces.html", context! { rows => Value::from(Serde(&rows)) }))

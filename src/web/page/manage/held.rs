@@ -10,7 +10,7 @@ use super::show;
 use crate::domain::id::PostId;
 use crate::domain::post::{Post, PostState};
 use crate::mail::content;
-use crate::service::moderate;
+use crate::service::moderate::{self, HeldPost};
 use crate::web::authority::Scope;
 use crate::web::form::Form;
 use crate::web::page::choices::{moment, size};
@@ -40,7 +40,20 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
     for post in site.services.store.held_posts().await?.iter().filter(|post| post.groups.contains(&scope.group.code)).take(SHOWN) {
         rows.extend(row(&site, &visit, post));
     }
-    Ok(show(&site, &visit, &scope, "held", "manage-held.html", context! { rows => Value::from(Serde(&rows)) }))
+    let content = context! {
+        rows => Value::from(Serde(&rows)),
+        allowed => moderate::allowed(&site.services, &scope.group.code).await?,
+        two_persons => scope.group.house.two_persons,
+        moderated => scope.group.house.moderate,
+    };
+    Ok(show(&site, &visit, &scope, "held", "manage-held.html", content))
+}
+
+/// `POST /manage/CODE/allowed`: takes back that a sender is always let through.
+pub async fn disallow(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
+    let sender = form.get("sender").parse().map_err(|_| Problem::missing())?;
+    moderate::disallow(&site.services, &visit.actor(), &scope.group.code, &sender).await?;
+    Ok(after(&format!("/manage/{}/held", scope.group.code), "saved"))
 }
 
 fn row(site: &Site, visit: &Visit, post: &Post) -> Option<Row> {
@@ -77,7 +90,18 @@ pub async fn look(
         Some((content::text_body(&message, PREVIEW_OCTETS), files))
     });
     let (text, files) = read.await.unwrap_or_default();
-    let content = context! { row => Value::from(Serde(&row)), text => text, files => Value::from(Serde(&files)), days => moderate::held_days(&site.services) };
+    let first = moderate::first_release(&site.services, id).await?.filter(|_| scope.group.house.two_persons);
+    let content = context! {
+        looks_like => moderate::looks_like(&site.services, &post).await?,
+        liaison => post.kind == crate::domain::post::PostKind::Liaison,
+        two_persons => scope.group.house.two_persons,
+        own_release => first.as_deref() == Some(visit.actor().name.as_str()),
+        first => first,
+        row => Value::from(Serde(&row)),
+        text => text,
+        files => Value::from(Serde(&files)),
+        days => moderate::held_days(&site.services),
+    };
     Ok(show(&site, &visit, &scope, "held", "manage-held-post.html", content))
 }
 
@@ -92,7 +116,8 @@ pub async fn act(
     let id: PostId = id.parse().map_err(|_| Problem::missing())?;
     let (services, actor) = (&site.services, visit.actor());
     let done = match form.get("act") {
-        "release" => moderate::release(services, &actor, id, false).await.map(|_| "released")?,
+        "release" => released(&moderate::release(services, &actor, id, false).await?),
+        "allow" => released(&moderate::allow(services, &actor, id, false).await?),
         "reject" => {
             let reason: String = form.get("reason").chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
             moderate::reject(services, &actor, id, &reason, false).await.map(|_| "rejected")?
@@ -101,4 +126,9 @@ pub async fn act(
         _ => return Err(Problem::Status(axum::http::StatusCode::BAD_REQUEST)),
     };
     Ok(after(&format!("/manage/{}/held", scope.group.code), done))
+}
+
+/// The sentence after a release: where two have to, the first one lets nothing out.
+fn released(post: &HeldPost) -> &'static str {
+    if post.released { "released" } else { "half-released" }
 }

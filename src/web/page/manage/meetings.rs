@@ -54,7 +54,14 @@ pub async fn look(
         .map(|notice| Step {
             kind: site.word(&visit, &format!("notice-{}", notice.kind)),
             at: notice.local,
-            why: notice.reason,
+            why: match (&notice.rule, &notice.deadline) {
+                (Some(rule), _) => site.word(&visit, &format!("skip-{rule}")),
+                (None, Some((kind, day))) => {
+                    let texts = &site.services.texts;
+                    format!("{}: {}", texts.word(visit.language, &format!("meeting.deadline-{kind}")), texts.date(visit.language, *day))
+                }
+                (None, None) => String::new(),
+            },
             state: notice.state,
         })
         .collect();

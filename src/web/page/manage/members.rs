@@ -42,6 +42,8 @@ pub struct Row {
     reason: Option<String>,
     delivery: String,
     languages: String,
+    invited: bool,
+    invited_until: Option<String>,
 }
 
 /// A found subscriber in the visitor's language.
@@ -59,6 +61,13 @@ pub fn row(site: &Site, visit: &Visit, found: &FoundMember) -> Row {
         reason,
         delivery: site.services.texts.word(visit.language, &format!("delivery.{mode}")).to_owned(),
         languages: found.row.languages.join(", "),
+        invited: found.subscription.invitation.is_some(),
+        invited_until: found
+            .subscription
+            .invitation
+            .as_ref()
+            .and_then(|invitation| invitation.until)
+            .map(|day| site.services.texts.date(visit.language, day)),
     }
 }
 

@@ -7,31 +7,38 @@ pub mod members;
 pub mod people;
 pub mod rehearsal;
 pub mod reports;
+pub mod rules;
 pub mod settings;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
+use crate::domain::group::GroupCode;
+use crate::domain::id::PostId;
 use crate::domain::subscription::Role;
-use crate::service::{moderate, subscribe};
+use crate::service::{moderate, post, subscribe};
+use crate::store::AuditEntry;
 use crate::web::authority::Scope;
 use crate::web::page::choices::moment;
-use crate::web::{Problem, Site, Visit};
+use crate::web::{Problem, Site, Visit, after};
 
 /// Entries of the audit trail that are shown.
 const AUDIT: usize = 200;
+/// Entries that a filter looks through.
+const AUDIT_READ: usize = 5_000;
 
 /// The tabs of a group: name of the address, key of its word, for managers only?
-const TABS: [(&str, &str, bool); 10] = [
+const TABS: [(&str, &str, bool); 11] = [
     ("", "overview", false),
     ("members", "members", true),
     ("requests", "requests", true),
     ("held", "held", false),
     ("bounces", "bounces", true),
     ("meetings", "meetings", true),
+    ("rules", "rules", true),
     ("rehearsal", "rehearsal", true),
     ("reports", "reports", true),
     ("settings", "settings", true),
@@ -84,7 +91,14 @@ pub async fn overview(State(site): State<Site>, visit: Visit, scope: Scope) -> R
     let held = moderate::list(&site.services, Some(code)).await?.len();
     let requests = subscribe::requests(&site.services, Some(code)).await?.len();
     let counted = if scope.manages { Some(site.participation(code).await?) } else { None };
+    let waiting: Vec<(String, String, String)> = if scope.manages {
+        let waiting = post::waiting(&site.services, code).await?;
+        waiting.into_iter().map(|post| (post.id.to_string(), post.subject, moment(&site, post.not_before))).collect()
+    } else {
+        Vec::new()
+    };
     let content = context! {
+        waiting => Value::from(Serde(&waiting)),
         held => held,
         requests => requests,
         active => counted.as_ref().and_then(|counted| counted.states.get("active").copied()).unwrap_or(0),
@@ -94,26 +108,66 @@ pub async fn overview(State(site): State<Site>, visit: Visit, scope: Scope) -> R
     Ok(show(&site, &visit, &scope, "overview", "manage.html", content))
 }
 
-/// `GET /manage/CODE/audit`
-pub async fn audit(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Entry {
-        at: String,
-        actor: String,
-        act: String,
-        detail: String,
-    }
-    let entries = site.services.store.audit(Some(&scope.group.code), AUDIT).await?;
-    let entries: Vec<Entry> = entries
+/// `POST /manage/CODE/stop/POST`: stops a post within its grace time.
+pub async fn stop(
+    State(site): State<Site>,
+    visit: Visit,
+    scope: Scope,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: PostId = id.parse().map_err(|_| Problem::missing())?;
+    post::recall(&site.services, &visit.actor(), id).await?;
+    Ok(after(&format!("/manage/{}", scope.group.code), "stopped"))
+}
+
+/// An act of the audit trail as a page shows it.
+#[derive(Serialize)]
+pub struct Entry {
+    at: String,
+    actor: String,
+    act: String,
+    group: String,
+    detail: String,
+}
+
+/// The latest acts that the visitor's filter lets through: `q`, words of who, what and whom; `from` and `to`, days.
+pub async fn trail(site: &Site, visit: &Visit, group: Option<&GroupCode>) -> Result<Vec<Entry>, Problem> {
+    let wanted = visit.asked("q").unwrap_or_default().to_lowercase();
+    let day = |name: &str| visit.asked(name).and_then(|day| day.parse::<chrono::NaiveDate>().ok());
+    let (from, to) = (day("from"), day("to"));
+    let zone = site.settings().timezone;
+    let entries = site.services.trail(group, AUDIT_READ).await?;
+    let fits = |entry: &AuditEntry| {
+        let day = entry.at.with_timezone(&zone).date_naive();
+        let text = format!("{} {} {}", entry.actor, entry.act, entry.detail).to_lowercase();
+        let named = entry.group.as_ref().is_some_and(|group| group.as_str().to_lowercase() == wanted);
+        from.is_none_or(|from| day >= from) && to.is_none_or(|to| day <= to) && (text.contains(&wanted) || named)
+    };
+    Ok(entries
         .into_iter()
+        .filter(fits)
+        .take(AUDIT)
         .map(|entry| Entry {
-            at: moment(&site, entry.at),
+            at: moment(site, entry.at),
             actor: entry.actor,
             act: entry.act,
+            group: entry.group.map_or_else(String::new, |group| group.to_string()),
             detail: entry.detail.chars().take(400).collect(),
         })
-        .collect();
-    Ok(show(&site, &visit, &scope, "audit", "manage-audit.html", context! { entries => Value::from(Serde(&entries)) }))
+        .collect())
+}
+
+/// What the filter of the audit trail shows again.
+pub fn trail_form(visit: &Visit) -> Value {
+    let asked = |name: &str| visit.asked(name).unwrap_or_default().to_owned();
+    context! { q => asked("q"), from => asked("from"), to => asked("to") }
+}
+
+/// `GET /manage/CODE/audit?q=&from=&to=`
+pub async fn audit(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+    let entries = trail(&site, &visit, Some(&scope.group.code)).await?;
+    let content = context! { entries => Value::from(Serde(&entries)), asked => trail_form(&visit) };
+    Ok(show(&site, &visit, &scope, "audit", "manage-audit.html", content))
 }
 
 /// A file to keep, never to be shown by the browser.

@@ -52,6 +52,9 @@ pub async fn member(
         both => subscription.both,
         own_posts => subscription.own_posts,
         links => subscription.links,
+        plain_digest => subscription.plain_digest,
+        invitations => subscription.invitations,
+        moderated => subscription.moderated,
     };
     Ok(show(&site, &visit, &scope, "members", "manage-member.html", content))
 }
@@ -74,6 +77,7 @@ pub async fn set(
     }
     let mut settings = settings_of(&site, &form)?;
     settings.set("role", form.get("role"), &site.services.config).map_err(Failure::Invalid)?;
+    settings.moderated = Some(form.has("moderated"));
     let report = subscribe::set(&site.services, &visit.actor(), code, &addresses, &settings, false).await?;
     if let Some(problem) = report.problems().next() {
         return Err(Failure::Invalid(problem.text.clone()).into());
@@ -126,7 +130,7 @@ pub async fn why(State(site): State<Site>, visit: Visit, scope: Scope) -> Result
     let (message, address) = (visit.asked("message").unwrap_or_default(), visit.asked("address").unwrap_or_default());
     let mut rows = Vec::new();
     let mut wrong = false;
-    if !message.is_empty() {
+    if !message.is_empty() && !address.is_empty() {
         match address.parse::<EmailAddress>() {
             Ok(address) => {
                 let code = scope.group.code.as_str();
@@ -145,7 +149,7 @@ pub async fn why(State(site): State<Site>, visit: Visit, scope: Scope) -> Result
     let content = context! {
         message => message,
         address => address,
-        asked => !message.is_empty() && !wrong,
+        asked => !message.is_empty() && !address.is_empty() && !wrong,
         wrong => wrong,
         rows => Value::from(Serde(&rows)),
     };
