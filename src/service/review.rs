@@ -159,3 +159,69 @@ async fn tell(services: &Services, group: &Group, account: &Account, template: &
     robot::send(services, mail).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::post::Audience;
+    use crate::service::subscribe::{self, Invite, Settings};
+    use crate::service::trial::{GROUPS, Trial, code, operator};
+    use crate::service::{account, group};
+
+    /// Mails of a template: to whom, and their texts.
+    async fn mails(trial: &Trial, template: &str) -> Vec<(String, String)> {
+        let mut mails = Vec::new();
+        for post in trial.services.store.posts_to_plan(trial.services.now(), 100).await.unwrap() {
+            if post.origin != format!("robot:{template}") {
+                continue;
+            }
+            let Audience::Listed(rows) = &post.audience else { continue };
+            let body = trial.services.store.body(&post.editions[0].body).await.unwrap();
+            mails.push((rows[0].address.clone(), String::from_utf8_lossy(&body).replace("=\r\n", "")));
+        }
+        mails
+    }
+
+    async fn subscribed(trial: &Trial) {
+        let people = ["ana@x.test", "mia@x.test"].map(str::to_owned);
+        subscribe::add(&trial.services, &operator(), &code("AMR"), &people, &Settings::default(), Invite::No, false).await.unwrap();
+        let manager = Settings { role: Some(Role::Manager), ..Settings::default() };
+        subscribe::set(&trial.services, &operator(), &code("AMR"), &["mia@x.test".into()], &manager, false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn managers_review_their_roster_once_an_occurrence_with_who_rests_and_whose_account_ends() {
+        let trial = Trial::peopled().await;
+        subscribed(&trial).await;
+        assert_eq!(review_rosters(&trial.services, "2027-01-01").await.unwrap(), 1, "SG12 has no manager to ask");
+        assert_eq!(review_rosters(&trial.services, "2027-01-01").await.unwrap(), 0, "a job that runs twice asks once");
+        let asked = mails(&trial, "roster-review").await;
+        assert_eq!((asked.len(), asked[0].0.as_str()), (1, "mia@x.test"));
+        assert!(
+            asked[0].1.contains("ana@x.test") && asked[0].1.contains("/manage/AMR"),
+            "ana's account ends within 90 days: {}",
+            asked[0].1
+        );
+        let fields = ["country=FR".to_owned(), "expires=".to_owned()];
+        account::set(&trial.services, &operator(), &"ana@x.test".parse().unwrap(), &fields, false).await.unwrap();
+        assert_eq!(review_rosters(&trial.services, "2028-01-01").await.unwrap(), 1);
+        let again = mails(&trial, "roster-review").await;
+        assert!(again.iter().any(|(_, text)| text.contains("is not of the region of AMR")), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn subscribers_are_reminded_only_where_the_group_asks_for_it_and_mail_is_wanted() {
+        let trial = Trial::peopled().await;
+        subscribed(&trial).await;
+        assert_eq!(remind_subscribers(&trial.services, "2026-12").await.unwrap(), 0);
+        let file = GROUPS.replace("list = \"amr\"", "list = \"amr\"\nmonthly_reminder = true");
+        group::apply(&trial.services, &operator(), &file, "groups.toml", false).await.unwrap();
+        let mut settings = Settings::default();
+        settings.set("delivery", "none", &trial.services.config).unwrap();
+        subscribe::set(&trial.services, &operator(), &code("AMR"), &["ana@x.test".into()], &settings, false).await.unwrap();
+        assert_eq!(remind_subscribers(&trial.services, "2026-12").await.unwrap(), 1, "ana switched delivery off");
+        assert_eq!(remind_subscribers(&trial.services, "2026-12").await.unwrap(), 0);
+        let reminded = mails(&trial, "settings").await;
+        assert!(reminded.len() == 1 && reminded[0].0 == "mia@x.test" && reminded[0].1.contains("AMR"), "{reminded:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use minijinja::context;
 
 use super::{Site, Visit};
 use crate::service::Failure;
@@ -62,9 +63,16 @@ impl Problem {
             Self::Status(_) | Self::Failed(Failure::NotFound(_)) => (format!("problem-{}", known(status)), None),
         };
         let title = site.word(visit, &format!("{key}-title"));
-        let mut lines = vec![site.word(visit, &format!("{key}-text"))];
-        lines.extend(text.iter().flat_map(|text| text.lines().take(50).map(ToOwned::to_owned)));
-        site.say(visit, status, &title, &lines)
+        let lines = vec![site.word(visit, &format!("{key}-text"))];
+        let details: Vec<String> = text.iter().flat_map(|text| text.lines().take(50).map(ToOwned::to_owned)).collect();
+        // What a service says of a mistake is English; a reason is in the reader's language.
+        let english = matches!(self, Self::Failed(Failure::Invalid(_)));
+        let content = context! {
+            lines => lines, details => details, english => english, button => (), after => (), home => true,
+        };
+        let mut response = site.show(visit, "message.html", &title, content);
+        *response.status_mut() = status;
+        response
     }
 }
 

@@ -7,6 +7,7 @@ use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::show;
+use crate::domain::group::MissingEdition;
 use crate::service::group::{SETTABLE, set};
 use crate::web::authority::Scope;
 use crate::web::form::Form;
@@ -50,9 +51,15 @@ pub async fn show_all(State(site): State<Site>, visit: Visit, scope: Scope) -> R
                 .collect(),
         })
         .collect();
+    let (missing, days) = match scope.group.missing_edition {
+        MissingEdition::Send => ("send", 3),
+        MissingEdition::Wait(days) => ("wait", days),
+        MissingEdition::Hold => ("hold", 3),
+    };
     let content = context! {
         settings => Value::from(Serde(&settings)),
-        missing_edition => value("missing_edition"),
+        missing => missing,
+        missing_days => days,
         grace => scope.group.grace.as_secs() / 60,
         languages => Value::from(Serde(&language_choices(&site, &visit, &scope.group.languages))),
     };
@@ -62,11 +69,16 @@ pub async fn show_all(State(site): State<Site>, visit: Visit, scope: Scope) -> R
 /// `POST /manage/CODE/settings`; a field that this page does not have is not looked at.
 pub async fn change(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
     let languages = form.all("language").filter(|code| !code.is_empty()).collect::<Vec<_>>().join(",");
-    let settings: Vec<(&str, &str)> = SETTABLE
-        .into_iter()
-        .map(|key| (key, if key == "languages" { languages.as_str() } else { form.get(key) }))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let missing = match form.get("missing") {
+        "wait" => format!("wait {} days", form.get("missing_days")),
+        other => other.to_owned(),
+    };
+    let value = |key| match key {
+        "languages" => languages.as_str(),
+        "missing_edition" => missing.as_str(),
+        _ => form.get(key),
+    };
+    let settings: Vec<(&str, &str)> = SETTABLE.into_iter().map(|key| (key, value(key))).filter(|(_, value)| !value.is_empty()).collect();
     let change = set(&site.services, &visit.actor(), &scope.group.code, &settings, false).await?;
     let done = if change.fields.is_empty() { "unchanged" } else { "saved" };
     Ok(after(&format!("/manage/{}/settings", scope.group.code), done))
