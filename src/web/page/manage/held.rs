@@ -42,7 +42,7 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
     }
     let content = context! {
         rows => Value::from(Serde(&rows)),
-        allowed => moderate::allowed(&site.services, &scope.group.code).await?,
+        allowed => Value::from(Serde(&moderate::allowed(&site.services, &scope.group.code).await?)),
         two_persons => scope.group.house.two_persons,
         moderated => scope.group.house.moderate,
     };
@@ -52,7 +52,7 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
 /// `POST /manage/CODE/allowed`: takes back that a sender is always let through.
 pub async fn disallow(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
     let sender = form.get("sender").parse().map_err(|_| Problem::missing())?;
-    moderate::disallow(&site.services, &visit.actor(), &scope.group.code, &sender).await?;
+    moderate::disallow(&site.services, &visit.actor(), &scope.group.code, &sender, false).await?;
     Ok(after(&format!("/manage/{}/held", scope.group.code), "saved"))
 }
 
