@@ -238,8 +238,8 @@ pub enum Group {
         /// Last day for the answer; who has not answered rests from then on.
         #[arg(long, value_name = "DATE")]
         answer_by: String,
-        /// Only this group; may be repeated. Without it all groups with a list.
-        #[arg(long, value_name = "CODE")]
+        /// Only these groups; without it all groups with a list.
+        #[arg(long, value_name = "CODE", value_delimiter = ',')]
         group: Vec<String>,
         /// Whether to change anything.
         #[command(flatten)]

@@ -120,7 +120,7 @@ pub async fn begin(services: &Services, actor: &Actor, wanted: &NewPeriod) -> Re
             ask(services, wanted, &codes, account, &mut report).await?;
         }
     }
-    if !wanted.dry_run && report.asked > 0 {
+    if !wanted.dry_run {
         let text = format!("{}: {} people asked until {}", report.period, report.asked, report.answer_by);
         services.audit(actor, "group new-period", None, text).await?;
     }

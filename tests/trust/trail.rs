@@ -192,6 +192,7 @@ fn groups_accounts_and_members(story: &mut Story) {
     let groups = story.file("changed.toml", &groups);
     story.act(&["group", "apply", &groups]);
     story.act(&["group", "rules", "QSDG"]);
+    story.act(&["group", "new-period", "2037-2040", "--answer-by", "2098-01-01", "--group", "QSDG"]);
     let accounts = story.file(
         "more.csv",
         "email,name,kind,category,country\ndead@example.org,Dead,ties,member-state,MX\nlate@example.org,Late,ties,member-state,MX\nout@example.org,Out,ties,member-state,MX\n",

@@ -111,6 +111,11 @@ const FILTER: &[Field] = &[
 ];
 const EXPORT: &[Field] = &[FILTER[0], FILTER[3], option("format", Shape::Text, "--format", "`csv`, `json` or `mbox`")];
 const SUBMIT: &[Field] = &[last("message", Shape::File, "the mail"), option("group", Shape::Text, "--group", "for this group")];
+const PERIOD: &[Field] = &[
+    last("period", Shape::Text, "its first and last year, such as 2025-2028"),
+    needed("answer_by", Shape::Text, "--answer-by", "last day for the answer"),
+    option("groups", Shape::Texts, "--group", "only these groups"),
+];
 const TOML: &[Field] = &[last("toml", Shape::File, "the file as text")];
 const RENEW: Field = option("renew", Shape::Switch, "--renew", "make a new address; the one before ends");
 const ID_REASON: &[Field] = &[needed("reason", Shape::Text, "--reason", "what the author is told")];
@@ -328,6 +333,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[],
         "Forget the scores of an address and bring its subscriptions back.",
     ),
+    act("POST", "/study-periods", "beginStudyPeriod", Area::Groups, &["group", "new-period"], PERIOD, "Begin a study period."),
     act("POST", "/groups/{code}/rules", "applyRules", Area::Members, &["group", "rules"], &[], "Carry out a group's membership rules."),
     read("/groups/{code}/members/export", "exportMembers", Area::Members, &["member", "export"], "All subscribers of a group at once."),
     at_once(act(
