@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
-    CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreRevocableToken, CoreRevocationErrorResponse,
+    CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreRevocableToken, CoreRevocationErrorResponse,
     CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AdditionalClaims, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields, IssuerUrl, Nonce,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, StandardErrorResponse, StandardTokenResponse, reqwest,
+    AdditionalClaims, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields, IssuerUrl, LogoutRequest,
+    Nonce, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadataWithLogout, RedirectUrl, Scope,
+    StandardErrorResponse, StandardTokenResponse, reqwest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ type Tokens = StandardTokenResponse<
     IdTokenFields<More, EmptyExtraTokenFields, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>,
     CoreTokenType,
 >;
+
+type Token = openidconnect::IdToken<More, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 type Client<A, B, C, D, E, F> = openidconnect::Client<
     More,
@@ -92,6 +95,8 @@ pub struct Known {
     pub email: String,
     /// Columns of `account import` that the configuration takes from claims.
     pub cells: Vec<(String, String)>,
+    /// The token itself: shown to the provider when she signs out, so that it knows which of its sessions is meant.
+    pub id_token: String,
 }
 
 /// The provider of the configuration.
@@ -99,7 +104,7 @@ pub struct Provider {
     settings: Oidc,
     back: String,
     http: reqwest::Client,
-    read: Mutex<Option<(Instant, CoreProviderMetadata)>>,
+    read: Mutex<Option<(Instant, ProviderMetadataWithLogout)>>,
 }
 
 fn wrong(error: impl std::fmt::Display) -> OidcError {
@@ -122,15 +127,16 @@ impl Provider {
     }
 
     /// What the provider says of itself; read again when it is older than `most`.
-    async fn metadata(&self, most: Duration) -> Result<CoreProviderMetadata, OidcError> {
+    async fn metadata(&self, most: Duration) -> Result<ProviderMetadataWithLogout, OidcError> {
         let present = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, metadata)) = present.filter(|(at, _)| at.elapsed() < most) {
             return Ok(metadata);
         }
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(wrong)?;
         // The library refuses a description whose issuer is another one.
-        let metadata =
-            CoreProviderMetadata::discover_async(issuer, &self.http).await.map_err(|error| OidcError(format!("discovery: {error}")))?;
+        let metadata = ProviderMetadataWithLogout::discover_async(issuer, &self.http)
+            .await
+            .map_err(|error| OidcError(format!("discovery: {error}")))?;
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), metadata.clone()));
         Ok(metadata)
     }
@@ -202,7 +208,27 @@ impl Provider {
         let email = claims.email().filter(|_| claims.email_verified() == Some(true));
         let email = email.ok_or_else(|| OidcError(format!("{} has no verified e-mail address", claims.subject().as_str())))?;
         let all = serde_json::to_value(&claims).map_err(wrong)?;
-        Ok(Known { subject: claims.subject().as_str().to_owned(), email: email.as_str().to_owned(), cells: self.cells(&all) })
+        Ok(Known {
+            subject: claims.subject().as_str().to_owned(),
+            email: email.as_str().to_owned(),
+            cells: self.cells(&all),
+            id_token: token.to_string(),
+        })
+    }
+
+    /// Where she also signs out at the provider (OpenID Connect RP-Initiated Logout 1.0), and is sent to `back` from there; `None` when
+    /// the provider has no such place or is away. `id_token` is that of her sign-in, empty if it is not known.
+    pub async fn sign_out(&self, id_token: &str, back: &str) -> Option<String> {
+        let metadata = self.metadata(FRESH).await.ok()?;
+        let place = metadata.additional_metadata().end_session_endpoint.clone()?;
+        let mut request = LogoutRequest::from(place)
+            .set_client_id(ClientId::new(self.settings.client_id.clone()))
+            .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(back.to_owned()).ok()?);
+        // It is read, not believed: the provider looks at its own signature again.
+        if let Ok(hint) = id_token.parse::<Token>() {
+            request = request.set_id_token_hint(&hint);
+        }
+        Some(request.http_get_url().to_string())
     }
 
     fn cells(&self, claims: &serde_json::Value) -> Vec<(String, String)> {

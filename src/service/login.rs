@@ -95,6 +95,7 @@ mod tests {
             subject: subject.into(),
             email: email.into(),
             cells: cells.map(|(column, cell)| (column.to_owned(), cell.to_owned())).into(),
+            id_token: String::new(),
         }
     }
 

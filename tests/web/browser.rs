@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::stage::{GROUP, Stage, Who};
 
-fn program(names: &[&str]) -> Option<PathBuf> {
+pub fn program(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|file| file.exists())
 }

@@ -9,6 +9,7 @@ mod headers;
 mod hostile;
 mod leftovers;
 mod managing;
+mod oidc;
 mod sign_in;
 mod site;
 mod stage;

@@ -73,11 +73,18 @@ impl Running {
     }
 
     /// With what the configuration says besides the data folder.
-    pub async fn start_with(mut config: Config) -> Self {
+    pub async fn start_with(config: Config) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), |given| *given = config).await
+    }
+
+    /// On a listener that is there already, with a configuration that `change` has changed.
+    pub async fn start_on(listener: TcpListener, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("var");
         let store =
             store::open(StoreOptions::Sled { data_dir: data_dir.clone(), options: store::sled::SledOptions::default() }).await.unwrap();
+        let mut config = Config::default();
+        change(&mut config);
         config.service.data_dir = data_dir;
         let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 11, 24, 8, 0, 0).unwrap());
         let services = Services::new(store, Arc::new(config), Arc::new(Texts::load(None).unwrap()), clock).await.unwrap();
@@ -88,7 +95,6 @@ impl Running {
         let subscription = Subscription::new(code("SG12RG-AMR"), ana.id, Provenance::Own, services.now());
         services.store.put_subscriptions(vec![subscription]).await.unwrap();
         let services = Arc::new(services);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let executor = Arc::new(enlace::cli::execute::Executor::new(Arc::clone(&services)));

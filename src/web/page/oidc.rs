@@ -25,6 +25,10 @@ use crate::web::{Problem, Site, Visit, with_cookie};
 
 /// Cookie of a sign-in that is under way.
 const COOKIE_NAME: &str = "enlace-oidc";
+/// Cookie of somebody who came in this way: the provider's token, for signing out there.
+const CAME: &str = "enlace-oidc-came";
+/// A longer token stays out of the cookie, and the provider asks whom to sign out.
+const CAME_OCTETS: usize = 2_400;
 /// How long it may take, in minutes.
 const MINUTES: i64 = 10;
 /// How long somebody who is back may take to press the button.
@@ -69,10 +73,15 @@ impl Login {
     }
 }
 
+/// The value of a cookie.
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    all.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
 /// State, nonce, verifier and the address to go on to, from the sealed cookie.
 fn remembered(site: &Site, headers: &HeaderMap) -> Option<[String; 4]> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let sealed = all.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE_NAME)?.1;
+    let sealed = cookie(headers, COOKIE_NAME)?;
     let opened = site.services.keys.read_link_token(Purpose::Oidc, sealed, site.services.now())?;
     let mut lines = std::str::from_utf8(&opened).ok()?.split('\n').map(str::to_owned);
     Some([lines.next()?, lines.next()?, lines.next()?, lines.next()?])
@@ -146,7 +155,24 @@ pub async fn enter(
         session::end(&site.services, &signed.key).await?;
     }
     let cookie = session::open(&site.services, account.id).await?;
+    let seconds = Some(SESSION_DAYS.min(IDLE_DAYS * 4) * 86_400);
     let response = Redirect::to(local(form.get("then"))).into_response();
-    let response = with_cookie(response, site.cookie(SESSION, &cookie, Some(SESSION_DAYS.min(IDLE_DAYS * 4) * 86_400)));
+    let response = with_cookie(response, site.cookie(SESSION, &cookie, seconds));
+    let token = Some(back.known.id_token.as_str()).filter(|token| token.len() <= CAME_OCTETS).unwrap_or("-");
+    let response = with_cookie(response, site.cookie(CAME, token, seconds));
     Ok(with_cookie(response, site.cookie(COOKIE_NAME, "", None)))
+}
+
+/// What is answered to somebody who signed out here and came through the provider: the way to sign out there too. A link instead of a
+/// redirection, because our pages send their forms to nobody else. `None` for all others.
+pub(super) async fn left(site: &Site, visit: &Visit, headers: &HeaderMap) -> Option<Response> {
+    let (login, token) = (site.login()?, cookie(headers, CAME)?);
+    let place = login.provider.sign_out(token, &format!("{}/", site.services.site.base_url.trim_end_matches('/'))).await?;
+    let word = |key: &str| site.word(visit, key);
+    let content = context! {
+        lines => [word("sign-out-there-text")], button => (), after => (), home => true,
+        link => context! { address => place, text => word("sign-out-there") },
+    };
+    let response = site.show(visit, "message.html", &word("done-signed-out"), content);
+    Some(with_cookie(response, site.cookie(CAME, "", None)))
 }

@@ -4,7 +4,7 @@
 //! the browser that asked, which carries a cookie; a scanner that opens it changes nothing.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
@@ -88,7 +88,7 @@ pub async fn enter(State(site): State<Site>, visit: Visit, Path(token): Path<Str
 }
 
 /// `POST /sign-out`
-pub async fn leave(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
+pub async fn leave(State(site): State<Site>, visit: Visit, headers: HeaderMap, form: Form) -> Result<Response, Problem> {
     if let Some(signed) = &visit.signed {
         if form.has("everywhere") {
             session::end_all(&site.services, signed.account.id).await?;
@@ -97,7 +97,8 @@ pub async fn leave(State(site): State<Site>, visit: Visit, form: Form) -> Result
         }
     }
     let done = if site.login().is_some() { "signed-out-here" } else { "signed-out" };
-    Ok(with_cookie(crate::web::after("/", done), site.cookie(SESSION, "", None)))
+    let response = super::oidc::left(&site, &visit, &headers).await.unwrap_or_else(|| crate::web::after("/", done));
+    Ok(with_cookie(response, site.cookie(SESSION, "", None)))
 }
 
 /// An address of this site to go on to; `/me` for anything else.
