@@ -7,6 +7,7 @@
 
 pub mod bell;
 pub mod body;
+pub mod erasure;
 mod lock;
 pub mod postgres;
 pub mod record;
@@ -377,7 +378,7 @@ pub trait Registers {
 /// The whole store.
 #[async_trait]
 pub trait Store:
-    Accounts + Groups + Subscriptions + Posts + Batches + Marks + Registers + transfer::Transfer + Send + Sync + 'static
+    Accounts + Groups + Subscriptions + Posts + Batches + Marks + Registers + transfer::Transfer + erasure::Erasure + Send + Sync + 'static
 {
     /// Changes whenever something may be due: a post was kept, a plan finished, a batch came back.
     fn bell(&self) -> watch::Receiver<u64>;

@@ -82,6 +82,15 @@ impl Sheet {
         Some((before, *state))
     }
 
+    /// Replaces answers for which `by` gives something else.
+    pub(super) fn replace_replies(&mut self, by: impl Fn(&str) -> Option<String>) {
+        for attempt in self.attempts.values_mut().flatten() {
+            if let Some(other) = by(&attempt.reply) {
+                attempt.reply = other;
+            }
+        }
+    }
+
     /// How many recipients it has.
     pub(super) fn len(&self) -> usize {
         self.states.len()

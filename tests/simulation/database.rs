@@ -18,6 +18,7 @@ use enlace::domain::id::{AccountId, PostId, RequestId};
 use enlace::domain::ledger::{Counts, Outcome, PlannedRecipient, RecipientState};
 use enlace::domain::post::{BodyRef, Post, PostKind, PostState};
 use enlace::domain::subscription::Subscription;
+use enlace::store::erasure::{Erasure, Replaced, Swept, Vanishing};
 use enlace::store::transfer::{Item, Snapshot, Transfer};
 use enlace::store::{
     Accounts, Attempt, AuditEntry, BatchKey, Batches, BodySource, Claim, Claimed, DUE_OF_A_POST, DueBatch, Groups, Kept, LedgerKey, Marks,
@@ -590,6 +591,22 @@ impl Transfer for NodeStore {
         Err(away("not here"))
     }
     async fn import(&self, _: Vec<Item>) -> Result<()> {
+        Err(away("not here"))
+    }
+}
+
+#[async_trait]
+impl Erasure for NodeStore {
+    async fn pseudonymise(&self, _: Vanishing) -> Result<Replaced> {
+        Err(away("not here"))
+    }
+    async fn forget_plan(&self, _: PostId) -> Result<u64> {
+        Err(away("not here"))
+    }
+    async fn forget_tallies(&self, _: DateTime<Utc>) -> Result<u64> {
+        Err(away("not here"))
+    }
+    async fn sweep(&self, _: std::time::Duration) -> Result<Swept> {
         Err(away("not here"))
     }
 }

@@ -11,6 +11,7 @@ mod batches;
 mod bell;
 mod bodies;
 mod directory;
+mod erasure;
 mod ledger;
 mod marks;
 pub mod migration;

@@ -19,7 +19,7 @@ use crate::store::{
     BATCH_RECIPIENTS, BatchKey, Batches, Claim, Claimed, DUE_OF_A_POST, DueBatch, LedgerKey, RecipientRecord, Result, StoreError, record,
 };
 
-fn batch_row(rows: &impl Rows, key: BatchKey) -> Result<Option<BatchRow>> {
+pub(super) fn batch_row(rows: &impl Rows, key: BatchKey) -> Result<Option<BatchRow>> {
     let row = rows.get(&keys::batch(key))?;
     row.map(|row| record::decode(&format!("batch {} of post {}", key.number, key.post), &row)).transpose()
 }
@@ -30,7 +30,7 @@ fn plan_row(rows: &impl Rows, id: PostId) -> Result<Option<PlanRow>> {
 
 impl Writer<'_> {
     /// Notes attempts in an open batch: in memory and in the log.
-    fn note_open(&mut self, key: BatchKey, noted: &[Noted]) -> Result<()> {
+    pub(super) fn note_open(&mut self, key: BatchKey, noted: &[Noted]) -> Result<()> {
         let logged = record::encode(&noted)?;
         let Some(sheet) = load_sheet(self, key)? else { return Err(no_batch(key)) };
         for one in noted {

@@ -10,6 +10,7 @@ mod accounts;
 mod batches;
 mod committer;
 mod database;
+mod erasure;
 mod faults;
 mod form;
 mod groups;
@@ -28,7 +29,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -97,6 +98,8 @@ pub(super) struct Shared {
     room: Mutex<Result<()>>,
     /// The latest instant any caller passed, in nanoseconds: counters are dated with it.
     seen: AtomicI64,
+    /// Snapshots that somebody reads: pieces that their rows name must stay.
+    snapshots: AtomicUsize,
     lock_file: File,
 }
 
@@ -190,6 +193,7 @@ impl SledStore {
             condition: Mutex::new(Ok(())),
             room: Mutex::new(Ok(())),
             seen: AtomicI64::new(0),
+            snapshots: AtomicUsize::new(0),
             lock_file,
         });
         let opened = match committer::open(&shared) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -281,9 +282,25 @@ fn cut(body: &BodyRef, crc: u32, bytes: &bytes::Bytes) -> impl Iterator<Item = I
     })
 }
 
+/// While it lives, nothing that a snapshot may name is emptied.
+struct Reading(Arc<Shared>);
+
+impl Reading {
+    fn of(shared: Arc<Shared>) -> Self {
+        shared.snapshots.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.snapshots.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// A snapshot in the hands of a reader.
 struct SledSnapshot {
-    shared: Arc<Shared>,
+    reading: Reading,
     spool: Option<Spool>,
 }
 
@@ -292,7 +309,7 @@ impl Snapshot for SledSnapshot {
     async fn page(&mut self, place: &Place) -> Result<Page> {
         let lost = || StoreError::Unavailable("the snapshot is lost: begin again".into());
         let mut spool = self.spool.take().ok_or_else(lost)?;
-        let (shared, place) = (self.shared.clone(), place.clone());
+        let (shared, place) = (self.reading.0.clone(), place.clone());
         let work = tokio::task::spawn_blocking(move || {
             let page = spool.page(&shared.bodies, &place);
             (spool, page)
@@ -381,13 +398,14 @@ impl Writer<'_> {
 impl Transfer for SledStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         let (sender, receiver) = oneshot::channel();
+        let reading = Reading::of(self.shared.clone());
         let read: Frozen = Box::new(move |folded, shared| {
             let _ = sender.send(folded.and_then(|()| spool(shared)));
         });
         self.send(Order::Freeze(read))?;
         let lost = || StoreError::Unavailable("the rows could not be copied: see the log".into());
         let spool = receiver.await.map_err(|_| lost())??;
-        Ok(Box::new(SledSnapshot { shared: self.shared.clone(), spool: Some(spool) }))
+        Ok(Box::new(SledSnapshot { reading, spool: Some(spool) }))
     }
 
     async fn import(&self, items: Vec<Item>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod directory;
+pub mod erasure;
 pub mod marks;
 pub mod model;
 pub mod posts;
@@ -94,6 +95,12 @@ macro_rules! all_cases {
                 entries_have_optimistic_versions,
                 entries_come_in_pages_by_key,
                 names_do_not_run_into_each_other,
+            }
+            erasure::{
+                a_person_vanishes_from_ledger_and_trail_and_the_counts_stay,
+                a_forgotten_plan_keeps_its_counts,
+                what_nothing_names_is_swept_and_nothing_else,
+                old_counters_and_repetition_keys_are_forgotten,
             }
             model::{
                 random_verbs_agree_with_a_simple_model,
