@@ -31,8 +31,8 @@ pub(super) fn account_id(text: &str) -> Result<AccountId, Failure> {
 pub async fn execute(context: &Context<'_>, command: Account) -> Result<Report, Failure> {
     let (services, actor) = (context.services, context.actor.clone());
     match command {
-        Account::Import { file, sync, force, change } => {
-            let manner = Manner { sync, force, dry_run: change.dry_run };
+        Account::Import { file, sync, force, readmit, change } => {
+            let manner = Manner { sync, force, dry_run: change.dry_run, readmit };
             let report = account::import(services, &actor, context.file(&file)?, &shown(&file), manner).await?;
             Ok(Report::new(imported(&report), to_json(&report)?).with_problems(report.problems.iter().map(ToString::to_string).collect()))
         }

@@ -132,9 +132,10 @@ fn described(verified: &Verified) -> String {
     let mut text = table.or("No month is sealed yet");
     let _ = writeln!(
         text,
-        "{} unchanged, {} added since by imports, {} not sealed yet, {} faults",
+        "{} unchanged, {} added since by imports, {} let go on purpose, {} not sealed yet, {} faults",
         verified.unchanged,
         verified.added,
+        verified.let_go,
         verified.unsealed,
         verified.faults.len()
     );

@@ -268,6 +268,9 @@ pub enum Account {
         /// Let `--sync` remove more than 10 % of the accounts.
         #[arg(long, requires = "sync")]
         force: bool,
+        /// Take persons in who were erased here before.
+        #[arg(long)]
+        readmit: bool,
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,

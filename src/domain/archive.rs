@@ -12,9 +12,15 @@ use super::post::{Audience, Post, PostKind, PostState};
 use super::reason::{Reason, Rule};
 use super::subscription::Subscription;
 
+/// Origin of posts whose words were let go when `archive_keep` was over; their place in the ledger stays.
+pub const EXPIRED: &str = "expired";
+
+/// Origin of posts whose author was erased, and with her their words.
+pub const ERASED: &str = "erased";
+
 /// Was this post distributed to a group, so that it is part of the archive? Neither held nor withdrawn ones are.
 pub fn is_archived(post: &Post) -> bool {
-    matches!(post.state, PostState::Planned | PostState::Done) && is_for_the_group(post)
+    matches!(post.state, PostState::Planned | PostState::Done) && post.origin != EXPIRED && is_for_the_group(post)
 }
 
 /// May it still become one?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
-use crate::service::{Services, bounce, moderate, repetition, rights, session, subscribe, webhook};
+use crate::service::{Services, bounce, moderate, repetition, retention, rights, session, subscribe, webhook};
 
 struct Expiry(Arc<Services>);
 
@@ -31,6 +31,14 @@ impl Work for Lapse {
         let answers = repetition::forget(&self.0).await.map_err(|error| error.to_string())?;
         let events = webhook::forget(&self.0).await.map_err(|error| error.to_string())?;
         tracing::info!(requests, held, scores, sessions, answers, events, "Let lapse what nobody answered, for {occurrence}");
+        let kept = retention::run(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(
+            archive = kept.archive,
+            ledger = kept.ledger,
+            tallies = kept.tallies,
+            octets = kept.octets,
+            "Let go what [retention] and archive_keep do not keep, for {occurrence}"
+        );
         Ok(())
     }
 }

@@ -286,6 +286,28 @@ impl Index {
         self.commit("")
     }
 
+    /// Writes every part of the index anew that holds words of entries which were taken out or replaced, so that no file has them.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn purge(&self) -> Result<(), SearchError> {
+        self.add(Vec::new())?;
+        let mut writing = self.writing();
+        let Some(writer) = writing.writer.as_mut() else { return Ok(()) };
+        let parts = self.index.searchable_segment_metas().map_err(|error| self.failed(error))?;
+        for part in parts.iter().filter(|part| part.has_deletes()) {
+            // A merge that runs already takes care of its own.
+            if let Err(error) = writer.merge(&[part.id()]).wait() {
+                tracing::debug!(%error, "A part of the index is being merged already");
+            }
+        }
+        writer.garbage_collect_files().wait().map_err(|error| self.failed(error))?;
+        self.reader.reload().map_err(|error| self.failed(error))?;
+        // Files that the former reader held open can go now.
+        writer.garbage_collect_files().wait().map_err(|error| self.failed(error))?;
+        Ok(())
+    }
+
     /// Closes the writer until there is work again, when its merges are done.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! synchronisation removed leaves its subscriptions suspended, and a note of its key: when the person comes back, so do they.
 
 pub mod addresses;
+mod erasure;
 mod import;
 mod person;
 
@@ -13,12 +14,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rights::{self, Rejudged};
-use super::{Actor, Failure, Services, password, senders};
+use super::{Actor, Failure, Services, senders};
 use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
 use crate::domain::id::AccountId;
+use crate::store::erasure::Vanishing;
 
+pub use erasure::{Tombstones, erase, lift, named_in};
 pub(in crate::service) use import::take_over;
 pub use import::{ImportReport, Manner, import};
 pub use person::{Pseudonyms, without_address};
@@ -196,35 +199,6 @@ pub async fn suspend(
     Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
 }
 
-/// Erases a person: account, subscriptions, requests, scores, proofs, and the note that would bring her back. The ledger keeps its rows,
-/// which it needs to account for what was sent, and shows a pseudonym in them; posts follow `retention.erased_posts`.
-///
-/// # Errors
-/// When nobody has the address, or the store fails.
-pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, dry_run: bool) -> Result<AccountChange, Failure> {
-    let account = find(services, address).await?;
-    let subscriptions = services.store.subscriptions_of_account(account.id).await?.len();
-    let requests: Vec<_> = services.store.requests(None).await?.into_iter().filter(|request| account.owns(&request.address)).collect();
-    let mut fields = vec![format!("{subscriptions} subscriptions"), format!("{} requests", requests.len())];
-    fields.extend(person::let_go(services, &account, dry_run).await?);
-    if !dry_run {
-        services.store.remove_subscriptions(account.id).await?;
-        for request in requests {
-            services.store.take_request(request.id).await?;
-        }
-        for address in &account.addresses {
-            services.store.remove_entry(import::DEPARTED, &address.key()).await?;
-        }
-        senders::forget(services, account.id).await?;
-        password::forget(services, account.id).await?;
-        addresses::forget(services, account.id).await?;
-        services.store.remove_account(account.id).await?;
-        // The trail says that it was done, not to whom.
-        services.audit(actor, "account erase", None, account.id.to_string()).await?;
-    }
-    Ok(AccountChange { address: address.to_string(), change: "erased", fields, rejudged: Vec::new(), dry_run })
-}
-
 /// Everything that is kept about a person.
 ///
 /// # Errors
@@ -252,8 +226,12 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
     let ways = senders::ways(services, account.id).await?;
     let wishes = addresses::waiting(services, account.id).await?;
     let traces = person::traces(services, &account).await?;
+    let names: Vec<&str> = account.addresses.iter().map(EmailAddress::as_str).collect();
+    // Whatever else the record holds is at least named, so that nothing is kept in secret.
+    let kept = named_in(services, &Vanishing::new(names, "", services.now())).await?;
     Ok(json!({
-        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes, "audit": audit,
+        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes,
+        "audit": audit, "named_in": kept,
         "posts": traces["posts"], "ledger": traces["ledger"], "bounces": traces["bounces"], "liaison_contacts": traces["liaison_contacts"],
     }))
 }

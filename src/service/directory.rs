@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::account::{ImportReport, Manner, take_over};
+use super::account::{ImportReport, Manner, Tombstones, take_over};
 use super::{Actor, Failure, Services};
 use crate::config::Problem;
 use crate::directory::builtin::{Entries, Entry};
 use crate::directory::ldap::{self, Content, Progress};
+use crate::domain::address::EmailAddress;
 use crate::store::{StoreError, record};
 
 pub use state::{LastSync, last};
@@ -99,12 +100,18 @@ async fn read_and_follow(services: &Services, actor: &Actor, how: Sync) -> Resul
             }),
         }
     }
-    let manner = Manner { sync: true, force: how.force, dry_run: how.dry_run };
+    let manner = Manner { sync: true, force: how.force, dry_run: how.dry_run, readmit: false };
     let accounts = take_over(services, actor, entries, &ldap.url, SOURCE, manner).await?;
     // Last, because a reading that is lost here is only done again.
     if !how.dry_run
-        && let Some(progress) = reading.progress
+        && let Some(mut progress) = reading.progress
     {
+        if let Progress::Content(content) = &mut progress {
+            // The server goes on to know who was erased; the record does not.
+            let tombstones = Tombstones::load(services).await?;
+            let is_erased = |text: &String| text.parse::<EmailAddress>().is_ok_and(|address| tombstones.hold(&address));
+            content.entries.values_mut().for_each(|of_entry| of_entry.retain(|text| !is_erased(text)));
+        }
         note_progress(services, &settings, &progress, &known).await?;
     }
     Ok(SyncReport {
@@ -130,6 +137,23 @@ async fn progress(services: &Services, settings: &str) -> Result<Option<Progress
         entries.extend(record::decode::<Part>("entries of the directory", &bytes)?);
     }
     Ok(Some(Progress::Content(Content { cookie, entries })))
+}
+
+/// Forgets these addresses among the entries that the server told of (erasure).
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn forget(services: &Services, addresses: &[EmailAddress]) -> Result<(), Failure> {
+    for part in 0..PARTS {
+        let Some(bytes) = services.store.setting(&part_name(part)).await? else { continue };
+        let mut entries: Part = record::decode("entries of the directory", &bytes)?;
+        let is_hers = |text: &String| text.parse::<EmailAddress>().is_ok_and(|address| addresses.contains(&address));
+        if entries.values().flatten().any(is_hers) {
+            entries.values_mut().for_each(|of_entry| of_entry.retain(|text| !is_hers(text)));
+            services.store.put_setting(&part_name(part), record::encode(&entries)?).await?;
+        }
+    }
+    Ok(())
 }
 
 type Part = BTreeMap<Vec<u8>, Vec<String>>;

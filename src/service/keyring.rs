@@ -12,6 +12,8 @@ use crate::store::{Store, record};
 
 /// Register and entry that hold them, newest first.
 const SECRETS: &str = "secret";
+/// Entry that holds the secret of pseudonyms, which is never another: digests made with it must be made again.
+const PSEUDONYMS: &str = "pseudonyms";
 /// Secrets that are read.
 pub const KEPT: usize = 4;
 
@@ -50,6 +52,20 @@ async fn read(store: &dyn Store) -> Result<(u64, Vec<Stored>), Failure> {
     match store.entry(SECRETS, SECRETS).await? {
         Some((version, bytes)) => Ok((version, record::decode("the secrets of the tokens", &bytes)?)),
         None => Ok((0, Vec::new())),
+    }
+}
+
+/// The secret with which pseudonyms of erased persons are made; made when it is first needed, and the same ever after.
+///
+/// # Errors
+/// The store's; or when the system gives no random numbers.
+pub(super) async fn pseudonyms(services: &Services) -> Result<[u8; SECRET_OCTETS], Failure> {
+    loop {
+        if let Some((_, bytes)) = services.store.entry(SECRETS, PSEUDONYMS).await? {
+            return Ok(record::decode("the secret of pseudonyms", &bytes)?);
+        }
+        let made = fresh(services.now())?.secret;
+        services.store.put_entry(SECRETS, PSEUDONYMS, 0, record::encode(&made)?).await?;
     }
 }
 

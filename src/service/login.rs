@@ -44,6 +44,8 @@ pub async fn account(services: &Services, issuer: &str, known: &Known) -> Result
         let id = AccountId::new(services.now(), services.chance());
         let account = with_claims(Account { source: SOURCE.into(), ..builtin::blank(id, vec![address.clone()]) }, known);
         services.store.put_accounts(vec![account.clone()]).await?;
+        // Somebody who was erased and signs in again comes back of her own will.
+        super::account::lift(services, &address).await?;
         services.audit(&Actor::from(&address), "account made by sign-in", None, account.address().as_str()).await?;
         account
     };
@@ -57,6 +59,19 @@ pub async fn account(services: &Services, issuer: &str, known: &Known) -> Result
     let version = services.store.entry(SUBJECTS, &subject).await?.map_or(0, |(version, _)| version);
     services.store.put_entry(SUBJECTS, &subject, version, key.into_bytes()).await?;
     Ok(Some(follow(services, account, known).await?))
+}
+
+/// Forgets which subject an account is bound to (erasure).
+///
+/// # Errors
+/// When the store fails.
+pub async fn forget(services: &Services, account: AccountId) -> Result<(), Failure> {
+    let key = account.to_string();
+    if let Some((_, subject)) = services.store.entry(BOUND, &key).await? {
+        services.store.remove_entry(SUBJECTS, &String::from_utf8_lossy(&subject)).await?;
+        services.store.remove_entry(BOUND, &key).await?;
+    }
+    Ok(())
 }
 
 /// Accounts that a sign-in made follow its claims; those of other directories are theirs.

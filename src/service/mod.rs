@@ -30,6 +30,7 @@ pub mod queue;
 pub mod rehearsal;
 pub mod repetition;
 pub mod report;
+pub mod retention;
 pub mod review;
 pub mod rights;
 pub mod robot;

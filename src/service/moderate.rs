@@ -22,6 +22,7 @@ use crate::domain::post::{Post, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Role, Subscription};
+use crate::store::erasure::Vanishing;
 
 /// Register of senders that are always let through, by group.
 const ALLOWED: &str = "sender-allowed";
@@ -239,6 +240,33 @@ pub(super) async fn allow_senders(
         }
     }
     Ok(new)
+}
+
+/// Forgets what moderators noted about these addresses, in every group, and who she was where she was the moderator (erasure).
+///
+/// # Errors
+/// When the store fails.
+pub async fn forget(services: &Services, addresses: &[EmailAddress], vanishing: &Vanishing) -> Result<(), Failure> {
+    let table = services.groups();
+    for group in table.iter() {
+        for address in addresses {
+            services.store.remove_entry(ALLOWED, &allowed_key(&group.code, address)).await?;
+        }
+    }
+    for register in [ALLOWED, RELEASES] {
+        let mut after: Option<String> = None;
+        loop {
+            let page = services.store.entries(register, after.as_deref(), 500).await?;
+            let Some((last, ..)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, version, by) in page {
+                if let Some(hidden) = vanishing.hide(&String::from_utf8_lossy(&by)) {
+                    services.store.put_entry(register, &key, version, hidden.into_bytes()).await?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A sender who is always let through.

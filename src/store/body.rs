@@ -27,7 +27,7 @@ pub const SHARED_OCTETS: u64 = 64 * 1024;
 /// A segment that is longer gets no more pieces.
 const SEGMENT_OCTETS: u64 = 64 * 1024 * 1024;
 /// Length and CRC-32 in front of each piece of a segment.
-const HEADER: u64 = 8;
+pub(super) const HEADER: u64 = 8;
 /// In place of the checksum of what was not carried over.
 const HOLE: u32 = u32::from_le_bytes(*b"HOLE");
 /// Most segments kept open for reading.
@@ -285,6 +285,16 @@ impl Bodies {
             list(&self.folder.join("large"))?.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         large.sort_unstable();
         Ok((segments, large))
+    }
+
+    /// Is there a segment of that number?
+    pub(super) fn has_segment(&self, number: u32) -> bool {
+        self.segment_path(number).exists()
+    }
+
+    /// Is there a large piece of that name?
+    pub(super) fn has_large(&self, name: &str) -> bool {
+        self.folder.join("large").join(name).exists()
     }
 
     /// A large piece by its name, with its checksum.

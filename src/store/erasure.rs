@@ -69,9 +69,10 @@ pub trait Erasure {
     async fn sweep(&self, age: Duration) -> Result<Swept>;
 }
 
-/// May the character be part of an address, so that an address before it is a part of another one only?
+/// Does the character before an address make it a part of a longer one? Those that RFC 5322 allows and our keys use between words
+/// do not.
 fn continues(c: char) -> bool {
-    c.is_alphanumeric() || "!#$%&*+/=?^_`{|}~-.".contains(c)
+    c.is_alphanumeric() || "!#$%&*+_~-.".contains(c)
 }
 
 impl Vanishing {
@@ -105,6 +106,18 @@ impl Vanishing {
     /// Do the octets name her?
     pub fn is_in(&self, octets: &[u8]) -> bool {
         self.may_be_in(octets) && self.hide(&String::from_utf8_lossy(octets)).is_some()
+    }
+
+    /// Do the octets of a stored form name her? The length before a text in it may look like a letter: then this rather says yes.
+    pub fn is_in_record(&self, octets: &[u8]) -> bool {
+        let lower = octets.to_ascii_lowercase();
+        self.is_in(octets)
+            || self.addresses.iter().any(|address| {
+                memmem::find_iter(&lower, address.as_bytes()).any(|place| {
+                    let length = place.checked_sub(1).map_or(0, |before| usize::from(octets[before]));
+                    length >= address.len() && place + length <= octets.len()
+                })
+            })
     }
 
     /// The text without her; `None` if it does not name her.
@@ -204,6 +217,7 @@ mod tests {
             ("gone: ana@x.test.", Some("gone: erased-1@invalid.")),
             ("\"ana@x.test\",a@x.test;", Some("\"erased-1@invalid\",erased-1@invalid;")),
             ("juana@x.test, ana@x.test.example, ana@x.test-2.example, x.ana@x.test", None),
+            ("2026-11-24|ana@x.test", Some("2026-11-24|erased-1@invalid")),
             ("nothing", None),
         ] {
             assert_eq!(ana().hide(text).as_deref(), hidden, "{text}");

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::PAGE;
+use super::{PAGE, Tombstones};
 use crate::config::Problem;
 use crate::directory::builtin::{self, Entries, Entry};
 use crate::domain::account::Account;
@@ -64,6 +64,8 @@ pub struct Manner {
     pub force: bool,
     /// Write nothing.
     pub dry_run: bool,
+    /// Take persons in who were erased.
+    pub readmit: bool,
 }
 
 /// Adds and changes accounts as the CSV file says; with `sync` also removes those of earlier imports that are not in it.
@@ -83,14 +85,20 @@ pub async fn import(services: &Services, actor: &Actor, bytes: &[u8], file: &str
 pub(in crate::service) async fn take_over(
     services: &Services,
     actor: &Actor,
-    entries: Entries,
+    mut entries: Entries,
     file: &str,
     source: &str,
     manner: Manner,
 ) -> Result<ImportReport, Failure> {
+    let left_out = leave_out_erased(services, &mut entries, manner).await?;
     let present = read_present(services, &entries, source, manner.sync).await?;
     let mut report =
         ImportReport { dry_run: manner.dry_run, read: entries.entries.len(), warnings: entries.warnings.clone(), ..Default::default() };
+    if left_out > 0 {
+        report.warnings.push(format!(
+            "{left_out} entries are of persons who were erased here, and were left out; `enlace account import FILE --readmit` takes them in"
+        ));
+    }
     let removed = absent(services, &entries, &present, manner, &mut report)?;
     let changed = merge(services, &entries.entries, &present, (file, source), &mut report).await?;
     report.problems.extend(entries.problems);
@@ -117,6 +125,23 @@ pub(in crate::service) async fn take_over(
     }
     report.rejudged.extend(rights::rejudge_accounts(services, actor, &ids).await?);
     Ok(report)
+}
+
+/// Takes persons out who were erased, or their tombstones away. Returns how many were taken out.
+async fn leave_out_erased(services: &Services, entries: &mut Entries, manner: Manner) -> Result<usize, Failure> {
+    let tombstones = Tombstones::load(services).await?;
+    let is_erased = |entry: &Entry| entry.addresses.iter().any(|address| tombstones.hold(address));
+    if manner.readmit {
+        for address in entries.entries.iter().filter(|entry| is_erased(entry)).flat_map(|entry| &entry.addresses) {
+            if !manner.dry_run {
+                super::lift(services, address).await?;
+            }
+        }
+        return Ok(0);
+    }
+    let before = entries.entries.len();
+    entries.entries.retain(|entry| !is_erased(entry));
+    Ok(before - entries.entries.len())
 }
 
 /// What the directory has, as far as the file concerns it.

@@ -1,7 +1,7 @@
 //! What is kept about a person, and how it is let go: export, erasure, pseudonyms.
 //!
-//! The ledger keeps its rows, because the count of everybody who was considered must stay true; whoever asks is shown a pseudonym
-//! instead of the address, in the words of servers too. Posts are the group's record and stay, or are redacted, as
+//! The ledger keeps its rows, because the count of everybody who was considered must stay true, with a pseudonym instead of the address,
+//! in the words of servers too. Posts are the group's record and stay, or are redacted, as
 //! `retention.erased_posts` says.
 
 use std::collections::HashMap;
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 use crate::config::ErasedPosts;
 use crate::domain::account::Account;
+use crate::domain::archive;
 use crate::domain::group::GroupCode;
-use crate::domain::id::AccountId;
-use crate::domain::post::{Edition, Post};
+use crate::domain::id::{AccountId, PostId};
+use crate::domain::post::{Edition, Post, PostState};
+use crate::domain::reason::{Reason, Rule};
 use crate::service::{Failure, Services, bounce, liaison};
 use crate::store::{BatchKey, BodySource};
 
-/// Register of those who were erased: their account's identifier, and the addresses as digests.
+/// Register of those who were erased, by their account's identifier: the pseudonym in their place.
 const ERASED: &str = "erased";
-/// Posts of one group that are looked through.
-const POSTS: usize = 20_000;
 /// Posts read at a time.
 const PAGE: usize = 200;
 
@@ -40,7 +40,12 @@ impl Pseudonyms {
             let page = services.store.entries(ERASED, after.as_deref(), PAGE).await?;
             let Some((last, ..)) = page.last() else { return Ok(Self(known)) };
             after = Some(last.clone());
-            known.extend(page.iter().filter_map(|(key, ..)| Some((key.parse().ok()?, pseudonym(key)))));
+            // Persons who were erased before addresses were replaced have none noted, and their rows are shown by their account.
+            let pseudonym = |key: &str, noted: &[u8]| match std::str::from_utf8(noted) {
+                Ok(noted) if !noted.is_empty() => noted.to_owned(),
+                _ => format!("erased-{key}@invalid"),
+            };
+            known.extend(page.iter().filter_map(|(key, _, noted)| Some((key.parse().ok()?, pseudonym(key, noted)))));
         }
     }
 
@@ -48,10 +53,6 @@ impl Pseudonyms {
     pub fn of(&self, account: Option<AccountId>) -> Option<&str> {
         self.0.get(&account?).map(String::as_str)
     }
-}
-
-fn pseudonym(account: &str) -> String {
-    format!("erased-{account}@invalid")
 }
 
 /// `text` with `address` replaced, whatever its case.
@@ -72,12 +73,15 @@ pub fn without_address(text: &str, address: &str, pseudonym: &str) -> String {
 pub(super) async fn traces(services: &Services, account: &Account) -> Result<Value, Failure> {
     let mut posts = Vec::new();
     let mut ledger = Vec::new();
-    for code in groups_of(services, account).await? {
-        for post in posts_of(services, &code).await? {
-            if is_by(&post, account) {
-                posts.push(json!({ "group": code, "message_id": post.message_id, "subject": post.subject, "at": post.received_at, "state": post.state.as_str() }));
+    for code in groups(services) {
+        let mut walk = Walk::new(services, &code);
+        while let Some(page) = walk.next().await? {
+            for post in page {
+                if is_by(&post, account) {
+                    posts.push(json!({ "group": code, "message_id": post.message_id, "subject": post.subject, "at": post.received_at, "state": post.state.as_str() }));
+                }
+                ledger.extend(rows_of(services, &code, &post, account).await?);
             }
-            ledger.extend(rows_of(services, &code, &post, account).await?);
         }
     }
     let scores: Vec<_> = bounce::list(services, None).await?.into_iter().filter(|row| account.address().as_str() == row.address).collect();
@@ -85,15 +89,27 @@ pub(super) async fn traces(services: &Services, account: &Account) -> Result<Val
     Ok(json!({ "posts": posts, "ledger": ledger, "bounces": scores, "liaison_contacts": contacts }))
 }
 
-/// Lets go what [`traces`] found: a pseudonym in the ledger, scores forgotten, posts by policy. Returns what was done, in words.
-pub(super) async fn let_go(services: &Services, account: &Account, dry_run: bool) -> Result<Vec<String>, Failure> {
+/// Lets go of her posts by policy (those that were never distributed in any case) and her scores, and notes the pseudonym. Returns what
+/// was done, in words, and which posts changed.
+pub(super) async fn let_go(
+    services: &Services,
+    account: &Account,
+    pseudonym: &str,
+    dry_run: bool,
+) -> Result<(Vec<String>, Vec<PostId>), Failure> {
     let redact = services.config.retention.erased_posts == ErasedPosts::Redact;
-    let mut own = 0;
-    for code in groups_of(services, account).await? {
-        for post in posts_of(services, &code).await?.into_iter().filter(|post| is_by(post, account)) {
-            own += 1;
-            if redact && !dry_run {
-                redact_post(services, post).await?;
+    let (mut own, mut dropped, mut changed) = (0, 0, Vec::new());
+    for code in groups(services) {
+        let mut walk = Walk::new(services, &code);
+        while let Some(page) = walk.next().await? {
+            for post in page.into_iter().filter(|post| is_by(post, account)) {
+                let is_record = matches!(post.state, PostState::Accepted | PostState::Planned | PostState::Done);
+                own += usize::from(is_record);
+                dropped += usize::from(!is_record);
+                if (redact || !is_record) && !dry_run {
+                    changed.push(post.id);
+                    redact_post(services, post).await?;
+                }
             }
         }
         if !dry_run {
@@ -102,27 +118,35 @@ pub(super) async fn let_go(services: &Services, account: &Account, dry_run: bool
     }
     let id = account.id.to_string();
     if !dry_run && services.store.entry(ERASED, &id).await?.is_none() {
-        services.store.put_entry(ERASED, &id, 0, Vec::new()).await?;
+        services.store.put_entry(ERASED, &id, 0, pseudonym.as_bytes().to_vec()).await?;
     }
     let posts = if redact { "redacted" } else { "kept as the group's record" };
-    Ok(vec![format!("{own} posts {posts}"), format!("ledger shows {}", pseudonym(&id))])
+    let told = vec![format!("{own} posts {posts}, {dropped} never distributed dropped"), format!("ledger shows {pseudonym}")];
+    Ok((told, changed))
 }
 
-/// Groups that she is or was in.
-async fn groups_of(services: &Services, account: &Account) -> Result<Vec<GroupCode>, Failure> {
-    Ok(services.store.subscriptions_of_account(account.id).await?.into_iter().map(|subscription| subscription.group).collect())
+/// All groups: she may have posted where she is not subscribed.
+fn groups(services: &Services) -> Vec<GroupCode> {
+    services.groups().iter().map(|group| group.code.clone()).collect()
 }
 
-async fn posts_of(services: &Services, code: &GroupCode) -> Result<Vec<Post>, Failure> {
-    let mut posts: Vec<Post> = Vec::new();
-    while posts.len() < POSTS {
-        let page = services.store.posts_of_group(code, posts.last().map(|post| post.id), PAGE).await?;
-        if page.is_empty() {
-            break;
-        }
-        posts.extend(page);
+/// Posts of a group, newest first, in pages.
+struct Walk<'a> {
+    services: &'a Services,
+    code: &'a GroupCode,
+    before: Option<PostId>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(services: &'a Services, code: &'a GroupCode) -> Self {
+        Self { services, code, before: None }
     }
-    Ok(posts)
+
+    async fn next(&mut self) -> Result<Option<Vec<Post>>, Failure> {
+        let page = self.services.store.posts_of_group(self.code, self.before, PAGE).await?;
+        self.before = page.last().map(|post| post.id);
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
 }
 
 fn is_by(post: &Post, account: &Account) -> bool {
@@ -142,7 +166,7 @@ async fn rows_of(services: &Services, code: &GroupCode, post: &Post, account: &A
     Ok(rows)
 }
 
-/// The post stays in its place in the thread, without its author and its words.
+/// The post stays in its place in the thread, without its author and its words. One that waits for a decision is dropped.
 async fn redact_post(services: &Services, mut post: Post) -> Result<(), Failure> {
     let domain = &services.site.domain;
     let text = format!(
@@ -151,13 +175,26 @@ async fn redact_post(services: &Services, mut post: Post) -> Result<(), Failure>
         post.received_at.to_rfc2822(),
     );
     let body = services.store.put_body(BodySource::Bytes(Bytes::from(text))).await?;
+    if let PostState::Held(_) | PostState::AwaitsAuthor(_) = post.state {
+        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+    }
     post.editions = vec![Edition { language: None, body }];
     post.subject = "(erased)".to_owned();
     post.sender = None;
     post.author = None;
     post.arrival = crate::domain::post::Arrival::default();
+    archive::ERASED.clone_into(&mut post.origin);
     services.store.update_post(post).await?;
     Ok(())
+}
+
+/// A mail of the service to her alone: its words go, and if it was not sent yet, it will not be.
+pub(super) async fn empty_letter(services: &Services, id: PostId) -> Result<(), Failure> {
+    let Some(mut post) = services.store.post(id).await? else { return Ok(()) };
+    if post.state == PostState::Accepted {
+        post.state = PostState::Discarded(Reason::new(Rule::Dropped, [services.today().to_string()]));
+    }
+    redact_post(services, post).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,14 @@
 use super::*;
 use crate::domain::group::GroupCode;
+use crate::domain::id::PostId;
+use crate::domain::ledger::{PlannedRecipient, RecipientState};
+use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::proof::{ProofMethod, SenderProof};
+use crate::domain::reason::{Reason, Rule};
+use crate::service::archive;
 use crate::service::subscribe::{self, Invite, Settings};
 use crate::service::trial::{ACCOUNTS, Trial, code, operator};
+use crate::store::{BatchKey, LedgerKey};
 
 fn address(text: &str) -> EmailAddress {
     text.parse().unwrap()
@@ -87,7 +94,7 @@ async fn a_synchronisation_brakes_before_anything_is_written() {
     let unreadable = format!("{shorter}\"broken,ties\n");
     let report = import_text(&trial, &unreadable, sync).await.unwrap();
     assert_eq!((report.removed, report.warnings.len()), (0, 1), "{report:?}");
-    let forced = import_text(&trial, shorter, Manner { sync: true, force: true, dry_run: false }).await.unwrap();
+    let forced = import_text(&trial, shorter, Manner { sync: true, force: true, ..Manner::default() }).await.unwrap();
     assert_eq!((forced.removed, list(&trial.services).await.unwrap().len()), (3, 1));
 }
 
@@ -96,7 +103,7 @@ async fn who_was_removed_by_a_synchronisation_finds_her_subscriptions_when_she_r
     let trial = Trial::peopled().await;
     subscribe_ana(&trial).await;
     let without: String = ACCOUNTS.split_inclusive('\n').filter(|line| !line.starts_with("ana@")).collect();
-    let removed = import_text(&trial, &without, Manner { sync: true, force: true, dry_run: false }).await.unwrap();
+    let removed = import_text(&trial, &without, Manner { sync: true, force: true, ..Manner::default() }).await.unwrap();
     assert_eq!((removed.removed, removed.rejudged[0].reason.as_deref()), (1, Some("ana@x.test has no TIES or guest account")));
     assert_eq!(trial.roster("AMR").await, "");
     let back = import_text(&trial, ACCOUNTS, Manner::default()).await.unwrap();
@@ -115,8 +122,144 @@ async fn erasing_leaves_no_way_back_and_no_name_in_the_trail() {
     assert!(show(&trial.services, &address("ana@x.test")).await.is_err());
     let last = trial.services.store.audit(None, 1).await.unwrap().remove(0);
     assert!(last.act == "account erase" && !last.detail.contains("ana"), "{last:?}");
-    import_text(&trial, ACCOUNTS, Manner::default()).await.unwrap();
+    let again = import_text(&trial, ACCOUNTS, Manner::default()).await.unwrap();
     assert_eq!(trial.roster("AMR").await, "");
+    assert!(show(&trial.services, &address("ana@x.test")).await.is_err(), "an import does not bring her back");
+    assert!(again.warnings.iter().any(|warning| warning.contains("1 entries are of persons who were erased")), "{again:?}");
+    let readmitted = import_text(&trial, ACCOUNTS, Manner { readmit: true, ..Manner::default() }).await.unwrap();
+    assert_eq!(
+        (readmitted.added, show(&trial.services, &address("ana@x.test")).await.is_ok()),
+        (1, true),
+        "unless somebody vouches for it"
+    );
+}
+
+/// Octets of all files below a folder, but for sled's own, which overwrites what it does not name when it needs the room.
+fn octets_of(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() && entry.file_name() != "sled" {
+            all.extend(octets_of(&path));
+        } else if path.is_file() {
+            all.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn erasing_reaches_ledger_trail_letters_statements_index_and_files() {
+    let mut trial = Trial::peopled().await;
+    let mut config = (*trial.services.config).clone();
+    config.retention.erased_posts = crate::config::ErasedPosts::Redact;
+    trial.services.config = std::sync::Arc::new(config);
+    let services = &trial.services;
+    let (ana, amr) = (address("ana@x.test"), code("AMR"));
+    subscribe::add(services, &operator(), &amr, &["ana@x.test".into()], &Settings::default(), Invite::No, false).await.unwrap();
+    let group = services.group(&amr).unwrap();
+    let account = services.store.account_by_address(&ana).await.unwrap().unwrap();
+    // A letter of the service to her, a request, a mark, a session, a note of a moderator.
+    let letter = crate::service::robot::RobotMail {
+        to: &ana,
+        account: Some(&account),
+        group: &group,
+        template: "unsubscribed",
+        context: json!({}),
+        reply_to: None,
+        in_reply_to: None,
+        allowance: crate::service::robot::Allowance::Answer,
+    };
+    let letter = crate::service::robot::send(services, letter).await.unwrap().unwrap();
+    crate::service::session::open(services, account.id).await.unwrap();
+    services.store.put_entry("sender-allowed", "AMR|ana@x.test", 0, b"mia@x.test".to_vec()).await.unwrap();
+    services.store.put_entry("sender-allowed", "AMR|gus@x.test", 0, b"Ana@X.test".to_vec()).await.unwrap();
+    services.audit(&Actor::from(&ana), "member set", Some(&amr), "ana@x.test: each").await.unwrap();
+    // Her post, which mia and she herself got; the mail server named her in its answer.
+    let text = "From: Ana <Ana@x.test>\r\nSubject: zebras\r\nMessage-ID: <z@x.test>\r\n\r\nZebras, says ana@x.test.\r\n";
+    let body = services.store.put_body(crate::store::BodySource::Bytes(text.into())).await.unwrap();
+    let id = PostId::new(services.now(), 1);
+    let post = Post {
+        id,
+        groups: vec![amr.clone()],
+        kind: PostKind::Discussion,
+        message_id: "z@x.test".into(),
+        subject: "zebras".into(),
+        sender: Some(SenderProof::Proved { author: ana.clone(), method: ProofMethod::Confirmed }),
+        author: Some(account.id),
+        received_at: services.now(),
+        not_before: services.now(),
+        editions: vec![Edition { language: None, body }],
+        audience: Audience::Subscribers,
+        state: PostState::Accepted,
+        arrival: Arrival::default(),
+        origin: String::new(),
+    };
+    services.store.keep_post(post, vec!["AMR z@x.test ana@x.test".into()]).await.unwrap();
+    let recipient = |address: &str, state| PlannedRecipient {
+        address: address.into(),
+        account: None,
+        group: 0,
+        edition: 0,
+        state,
+        reason: Reason::new(Rule::Subscriber, [address, "AMR"]),
+    };
+    let batch = BatchKey { post: id, number: 0 };
+    services.store.begin_plan(id).await.unwrap();
+    let both = vec![recipient("ana@x.test", RecipientState::Planned), recipient("juana@x.test", RecipientState::Suppressed)];
+    services.store.add_batch(batch, both).await.unwrap();
+    services.store.finish_plan(id, 1, services.now()).await.unwrap();
+    let first = LedgerKey { batch, index: 0 };
+    services.store.amend_recipient(first, RecipientState::Failed, services.now(), "550 5.1.1 <ANA@x.test>: unknown".into()).await.unwrap();
+    archive::feed(services).await.unwrap();
+    let found = async |words: &str| archive::search(services, &amr, archive::Reader::Operator, words, 0, 10).await.unwrap().total;
+    assert_eq!((found("zebras").await, found("ana").await), (1, 1));
+    let counts = services.store.counts(id).await.unwrap();
+    let audit = services.store.audit(None, 1_000).await.unwrap();
+
+    let exported = export(services, &ana).await.unwrap();
+    for (part, least) in [("posts", 1), ("ledger", 0), ("audit", 1)] {
+        assert!(exported[part].as_array().unwrap().len() >= least, "{part}: {exported}");
+    }
+    for place in ["batches", "posts", "counters", "audit entries", "register sender-allowed", "repetition keys", "accounts"] {
+        assert!(exported["named_in"][place].as_u64() >= Some(1), "{place}: {}", exported["named_in"]);
+    }
+    let rehearsed = erase(services, &operator(), &ana, true).await.unwrap();
+    assert!(rehearsed.fields.iter().any(|field| field.contains("1 posts redacted")), "{rehearsed:?}");
+    assert_eq!(found("zebras").await, 1, "a rehearsal changes nothing");
+    let erased = erase(services, &Actor::from(&ana), &ana, false).await.unwrap();
+    assert!(!erased.fields.iter().any(|field| field.contains("still named")), "{erased:?}");
+
+    let rows = services.store.batch(batch).await.unwrap();
+    let (hers, other) = (&rows[0], &rows[1]);
+    assert!(hers.planned.address.starts_with("erased-") && hers.planned.address.ends_with("@invalid"), "{hers:?}");
+    assert_eq!(hers.attempts[0].reply, format!("550 5.1.1 <{}>: unknown", hers.planned.address));
+    assert_eq!((hers.state, other.planned.address.as_str()), (RecipientState::Failed, "juana@x.test"));
+    assert_eq!(services.store.counts(id).await.unwrap(), counts, "who was considered stays true");
+    let now = services.store.audit(None, 1_000).await.unwrap();
+    let acts = |entries: &[crate::store::AuditEntry]| entries.iter().map(|entry| (entry.at, entry.act.clone())).collect::<Vec<_>>();
+    assert_eq!(acts(&now)[now.len() - audit.len()..], acts(&audit), "no entry is gone or moved");
+    assert_eq!((found("zebras").await, found("ana").await), (0, 0));
+    let letter = services.store.post(letter).await.unwrap().unwrap();
+    assert!(matches!(letter.state, PostState::Discarded(_)) && letter.subject == "(erased)", "{letter:?}");
+    let pseudonym = hers.planned.address.clone();
+    let explained = crate::service::explain::explain(services, "z@x.test", None).await.unwrap();
+    assert!(serde_json::to_string(&explained).unwrap().contains(&pseudonym));
+
+    // The files too, once what nothing names is swept: after a restart, because the segment that is written to is left alone.
+    archive::rest(services).await.unwrap();
+    services.store.close().await.unwrap();
+    let folder = services.config.service.data_dir.clone();
+    let options = crate::store::sled::SledOptions { floor_octets: Some(0), ..Default::default() };
+    trial.services.store = crate::store::sled::SledStore::open(&folder, options).unwrap();
+    trial.services.store.sweep(std::time::Duration::ZERO).await.unwrap();
+    let vanishing = Vanishing::new(["ana@x.test"], "", trial.services.now());
+    assert!(named_in(&trial.services, &vanishing).await.unwrap().is_empty());
+    trial.services.store.close().await.unwrap();
+    for (path, octets) in octets_of(&folder) {
+        assert!(!vanishing.is_in(&octets), "{path} names her");
+        assert!(memchr::memmem::find(&octets, b"ebras, says").is_none(), "{path} has her words");
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,54 @@ pub async fn rebuild(services: &Services) -> Result<Fed, Failure> {
     feed(services).await
 }
 
+/// How often mails were imported into the archive of a group.
+///
+/// # Errors
+/// When the store fails.
+pub(in crate::service) async fn imports_of(services: &Services, code: &GroupCode) -> Result<u64, Failure> {
+    Ok(services.store.entry(IMPORTS, code.as_str()).await?.map_or(0, |(version, _)| version))
+}
+
+/// Looks at posts again that changed or are no part of the archive any more, and makes the index forget the words that they had.
+///
+/// # Errors
+/// As [`feed`].
+pub async fn refresh(services: &Services, ids: &[PostId]) -> Result<(), Failure> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut seen = services.archive.feeding.lock().await;
+    let feeding = Feeding { services, index: index(services).await? };
+    let note = match seen.note.take() {
+        Some(note) => note,
+        None => feeding.read_note().await?,
+    };
+    let mut changed = false;
+    for some in ids.chunks(BATCH) {
+        let (mut entries, mut gone) = (Vec::new(), Vec::new());
+        for id in some {
+            if !feeding.has(*id).await? {
+                continue;
+            }
+            match services.store.post(*id).await? {
+                Some(post) if is_archived(&post) => entries.push(entry::of_post(services, &post).await?),
+                _ => gone.push(*id),
+            }
+        }
+        changed |= !(entries.is_empty() && gone.is_empty());
+        feeding.add(entries).await?;
+        let index = Arc::clone(&feeding.index);
+        blocking(move || if gone.is_empty() { Ok(()) } else { index.remove(&gone) }).await?;
+    }
+    if changed {
+        feeding.commit(&note).await?;
+        let index = Arc::clone(&feeding.index);
+        blocking(move || index.purge()).await?;
+    }
+    seen.note = Some(note);
+    Ok(())
+}
+
 struct Feeding<'a> {
     services: &'a Services,
     index: Arc<Index>,

@@ -28,7 +28,8 @@ use crate::search::{Index, SearchError};
 use crate::store::StoreError;
 
 pub use export::{Exported, export};
-pub use feed::{Fed, feed, rebuild};
+pub(in crate::service) use feed::imports_of;
+pub use feed::{Fed, feed, rebuild, refresh};
 pub use file::file_line;
 pub use import::{ImportReport, Mails, import};
 pub use links::{MONTH, OldNames, message_id_hash, old_link, remember_list};
@@ -94,7 +95,7 @@ pub async fn access(services: &Services, code: &GroupCode, reader: Reader<'_>) -
 }
 
 /// The instant before which the group's archive shows nothing (`archive_keep`).
-fn since(group: &Group, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(in crate::service) fn since(group: &Group, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if group.archive_keep.is_zero() {
         return None;
     }

@@ -17,7 +17,7 @@ use crate::domain::liaison::event::{EventKind, State, state};
 use crate::domain::liaison::following;
 use crate::domain::liaison::plain::key;
 use crate::domain::liaison::routing::{Route, Target};
-use crate::domain::liaison::statement::{Attachment, Direction, Purpose, Statement};
+use crate::domain::liaison::statement::{Attachment, Contact, Direction, Purpose, Statement};
 use crate::domain::liaison::view::LiaisonView;
 use crate::mail::content;
 use crate::mail::statement::Posted;
@@ -227,6 +227,29 @@ pub async fn contacts_of(services: &Services, addresses: &[EmailAddress]) -> Res
         contacts.map(|contact| serde_json::json!({ "statement": dossier.statement.name(), "contact": contact }))
     });
     Ok(named.collect())
+}
+
+/// Takes name, telephone and address out of contacts of statements (erasure); organisation and country stay, and so do documents that
+/// were circulated. Returns how many.
+///
+/// # Errors
+/// When the store fails, or somebody else changes a statement at the same time.
+pub async fn erase_contacts(services: &Services, addresses: &[EmailAddress]) -> Result<usize, Failure> {
+    let mut erased = 0;
+    for known in record::all(services).await? {
+        let is_hers = |contact: &Contact| contact.email.as_ref().is_some_and(|email| addresses.contains(email));
+        if !known.statement.contacts.iter().any(is_hers) {
+            continue;
+        }
+        let Some((version, mut dossier)) = record::find(services, known.statement.id).await? else { continue };
+        for contact in dossier.statement.contacts.iter_mut().filter(|contact| is_hers(contact)) {
+            let (organisation, country) = (std::mem::take(&mut contact.organisation), std::mem::take(&mut contact.country));
+            *contact = Contact { name: String::new(), organisation, country, telephone: String::new(), email: None };
+            erased += 1;
+        }
+        record::put(services, &dossier, version).await?;
+    }
+    Ok(erased)
 }
 
 /// All dossiers that pass, oldest first, for an export.

@@ -4,7 +4,7 @@
 //! next, then its octets are given back to the file system, which reads zeros there from then on. Where the file system cannot do
 //! that, they are overwritten with zeros. A segment of holes alone is removed, but for the last one, whose number must not come again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -78,40 +78,58 @@ impl Named {
     }
 }
 
+/// Empties pieces of one segment, by offset and length; those that are holes already are passed over.
+fn empty_pieces(file: &fs::File, pieces: &[(u64, u64)]) -> std::io::Result<u64> {
+    let mut marked = Vec::with_capacity(pieces.len());
+    for (offset, octets) in pieces {
+        let mut crc = [0; 4];
+        file.read_exact_at(&mut crc, offset + 4)?;
+        if crc != HOLE.to_le_bytes() {
+            file.write_all_at(&HOLE.to_le_bytes(), offset + 4)?;
+            marked.push((offset + HEADER, *octets));
+        }
+    }
+    // One after the other: a piece whose octets are gone and whose mark is not there would be taken for damage.
+    file.sync_data()?;
+    for (from, octets) in marked.iter().copied().filter(|(_, octets)| *octets > 0) {
+        if fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, octets).is_err() {
+            let zeros = [0; 4096];
+            let mut at = 0;
+            while at < octets {
+                let count = usize::try_from(octets - at).unwrap_or(usize::MAX).min(zeros.len());
+                file.write_all_at(&zeros[..count], from + at)?;
+                at += count as u64;
+            }
+        }
+    }
+    file.sync_data()?;
+    Ok(marked.iter().map(|(_, octets)| octets).sum())
+}
+
 /// Is the file older than that?
 fn is_older(meta: &fs::Metadata, age: Duration) -> bool {
     meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|passed| passed >= age)
 }
 
 impl Bodies {
-    /// Empties a piece that nothing names. Returns the octets that were given back; 0 if it is empty already.
+    /// Empties pieces that nothing names. Returns the octets that were given back; what is empty already counts for nothing.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub(in crate::store) fn empty(&self, body: &BodyRef) -> Result<u64> {
-        let Some((number, offset)) = segment_place(&body.key) else { return self.remove_large(&body.key, Duration::ZERO) };
-        let path = self.segment_path(number);
-        let file = open_file(&path, false)?;
-        let failed = |e: &std::io::Error| io_error("writing", &path, e);
-        let mut crc = [0; 4];
-        file.read_exact_at(&mut crc, offset + 4).map_err(|e| failed(&e))?;
-        if crc == HOLE.to_le_bytes() {
-            return Ok(0);
-        }
-        file.write_all_at(&HOLE.to_le_bytes(), offset + 4).map_err(|e| failed(&e))?;
-        file.sync_data().map_err(|e| failed(&e))?;
-        let from = offset + HEADER;
-        if body.octets > 0 && fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, body.octets).is_err() {
-            let zeros = [0; 4096];
-            let mut at = 0;
-            while at < body.octets {
-                let count = usize::try_from(body.octets - at).unwrap_or(usize::MAX).min(zeros.len());
-                file.write_all_at(&zeros[..count], from + at).map_err(|e| failed(&e))?;
-                at += count as u64;
+    /// If a file cannot be written.
+    pub(in crate::store) fn empty(&self, bodies: &[BodyRef]) -> Result<u64> {
+        let mut by_segment: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut freed = 0;
+        for body in bodies {
+            match segment_place(&body.key) {
+                Some((number, offset)) => by_segment.entry(number).or_default().push((offset, body.octets)),
+                None => freed += self.remove_large(&body.key, Duration::ZERO)?,
             }
         }
-        file.sync_data().map_err(|e| failed(&e))?;
-        Ok(body.octets)
+        for (number, pieces) in by_segment {
+            let path = self.segment_path(number);
+            freed += empty_pieces(&open_file(&path, false)?, &pieces).map_err(|e| io_error("writing", &path, &e))?;
+        }
+        Ok(freed)
     }
 
     /// Empties all pieces of a segment that are not named. The present segment, and one that was written to within `age`, is left as it
@@ -126,7 +144,7 @@ impl Bodies {
         if is_present || !is_older(&meta, age) {
             return Ok((0, 0));
         }
-        let (mut pieces, mut octets, mut offset, mut kept) = (0, 0, 0, false);
+        let (mut dead, mut offset, mut kept) = (Vec::new(), 0, false);
         while let Some(piece) = self.piece_at(number, offset, meta.len())? {
             offset = piece.next;
             if piece.is_hole {
@@ -136,9 +154,9 @@ impl Bodies {
                 kept = true;
                 continue;
             }
-            octets += self.empty(&piece.body)?;
-            pieces += 1;
+            dead.push(piece.body);
         }
+        let octets = self.empty(&dead)?;
         let last = fs::read_dir(&self.folder).map_err(|e| io_error("listing", &self.folder, &e))?;
         let last = last.flatten().filter_map(|entry| segment_number(entry.file_name().to_str()?)).max();
         // Its number counts on from the highest that is there, so that one stays.
@@ -146,7 +164,7 @@ impl Bodies {
             self.state().open.remove(&number);
             fs::remove_file(&path).map_err(|e| io_error("removing", &path, &e))?;
         }
-        Ok((pieces, octets))
+        Ok((dead.len() as u64, octets))
     }
 
     /// Removes a large piece that is older than `age`. Returns its octets; 0 if it stays.
@@ -209,7 +227,7 @@ mod tests {
         let blocks = || fs::metadata(&path).unwrap().blocks();
         let before = blocks();
         let records = record::encode(&kept).unwrap();
-        assert_eq!(bodies.sweep_segment(1, &named(&[&records]), Duration::from_secs(3600)).unwrap(), (0, 0), "too young");
+        assert_eq!(bodies.sweep_segment(1, &named(&[&records]), Duration::from_hours(1)).unwrap(), (0, 0), "too young");
         assert_eq!(bodies.sweep_segment(1, &named(&[&records]), Duration::ZERO).unwrap(), (2, 120_000));
         assert_eq!(bodies.sweep_segment(1, &named(&[&records]), Duration::ZERO).unwrap(), (0, 0), "twice is once");
         assert_eq!(bodies.read(&kept).unwrap(), vec![b'x'; 300]);

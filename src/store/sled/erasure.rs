@@ -5,7 +5,6 @@
 //! form a row is: a name that is only part of a longer one keeps its piece too. sled itself overwrites old values when it reuses
 //! their room; until then octets of them may be in its file, and nothing reads them.
 
-use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -54,10 +53,13 @@ fn find(shared: &Shared, person: &Vanishing) -> Result<Found> {
                     }
                 }
                 Some(b'P') if person.may_be_in(&unfold(&shared.bodies, &key, &stored)?) => {
-                    found.posts.push(PostId(keys::last_number(&key)))
+                    found.posts.push(PostId(keys::last_number(&key)));
                 }
-                Some(b'a') if person.is_in(&unfold(&shared.bodies, &key, &stored)?) => found.audit.push(key.to_vec()),
-                Some(b'k' | b'n' | b'R') if person.is_in(&key) => found.marks.push(key.to_vec()),
+                Some(b'a') if person.may_be_in(&unfold(&shared.bodies, &key, &stored)?) => found.audit.push(key.to_vec()),
+                Some(b'k' | b'n') if keys::name_and_rest(&key).is_some_and(|(_, rest)| person.is_in(rest)) => {
+                    found.marks.push(key.to_vec());
+                }
+                Some(b'R') if person.is_in(&key[1..]) => found.marks.push(key.to_vec()),
                 _ => {}
             }
         }
@@ -198,16 +200,21 @@ impl SledStore {
         receiver.await.map_err(|_| StoreError::Unavailable("the rows could not be looked through: see the log".into()))?
     }
 
-    /// Empties pieces that nothing names; no reader of the ledger is between a row and its piece meanwhile.
-    async fn empty(&self, former: Vec<BodyRef>) -> Result<()> {
-        self.blocking(move |shared| {
-            if shared.snapshots.load(Ordering::Acquire) > 0 {
-                return Ok(());
-            }
-            let _guard = shared.database.write().unwrap_or_else(PoisonError::into_inner);
-            former.iter().try_for_each(|body| shared.bodies.empty(body).map(drop))
-        })
-        .await
+    /// Empties pieces that nothing names; no reader of the ledger is between a row and its piece meanwhile. Whoever reads a snapshot
+    /// may have them named: then they are left to the next sweep.
+    async fn empty(&self, former: &[BodyRef]) -> Result<()> {
+        for some in former.chunks(TOGETHER) {
+            let some = some.to_vec();
+            self.blocking(move |shared| {
+                if shared.snapshots.load(Ordering::Acquire) > 0 {
+                    return Ok(());
+                }
+                let _guard = shared.database.write().unwrap_or_else(PoisonError::into_inner);
+                shared.bodies.empty(&some).map(drop)
+            })
+            .await?;
+        }
+        Ok(())
     }
 }
 
@@ -254,7 +261,7 @@ impl Erasure for SledStore {
         replaced.audit = audit;
         replaced.letters = letters;
         self.frozen(|_| Ok(())).await?;
-        self.empty(former).await?;
+        self.empty(&former).await?;
         Ok(replaced)
     }
 
@@ -296,25 +303,19 @@ impl Erasure for SledStore {
     }
 
     async fn sweep(&self, age: Duration) -> Result<Swept> {
-        if self.shared.snapshots.load(Ordering::Acquire) > 0 {
-            return Ok(Swept { put_off: true, ..Swept::default() });
-        }
-        let named = self.frozen(named).await?;
+        // What no row names now, no row will name again; only rows of a snapshot from before may.
+        let named = self.frozen(|shared| if shared.snapshots.load(Ordering::Acquire) > 0 { Ok(None) } else { named(shared).map(Some) });
+        let Some(named) = named.await? else { return Ok(Swept { put_off: true, ..Swept::default() }) };
         self.blocking(move |shared| {
             let mut swept = Swept::default();
-            // One segment after the other, so that a snapshot that begins meanwhile waits no longer than for one.
-            for (segment, _) in shared.bodies.inventory()?.0 {
-                let _guard = shared.database.write().unwrap_or_else(PoisonError::into_inner);
-                if shared.snapshots.load(Ordering::Acquire) > 0 {
-                    return Ok(Swept { put_off: true, ..swept });
-                }
+            let (segments, large) = shared.bodies.inventory()?;
+            for (segment, _) in segments {
                 let (pieces, octets) = shared.bodies.sweep_segment(segment, &named, age)?;
                 swept.pieces += pieces;
                 swept.octets += octets;
             }
-            let large: HashSet<String> = shared.bodies.inventory()?.1.into_iter().filter(|name| !named.has(name)).collect();
-            for name in large {
-                let octets = shared.bodies.remove_large(&name, age)?;
+            for name in large.iter().filter(|name| !named.has(name)) {
+                let octets = shared.bodies.remove_large(name, age)?;
                 swept.pieces += u64::from(octets > 0);
                 swept.octets += octets;
             }

@@ -24,7 +24,7 @@ use crate::domain::id::PostId;
 use crate::domain::ledger::Counts;
 use crate::domain::post::BodyRef;
 use crate::domain::subscription::Subscription;
-use crate::store::body::{Bodies, io_error, open_file};
+use crate::store::body::{Bodies, HEADER, Piece, io_error, open_file};
 use crate::store::transfer::{BatchItem, Item, PAGE_ITEMS, PAGE_OCTETS, PIECE, Page, Place, Snapshot, Transfer};
 use crate::store::{Result, StoreError, record};
 
@@ -181,13 +181,22 @@ impl Spool {
             if *segment != number {
                 offset = 0;
             }
-            while let Some(piece) = bodies.piece_at(*segment, offset, *end)? {
+            while let Some(piece) = piece_at(bodies, *segment, offset, *end)? {
                 if octets > PAGE_OCTETS {
                     return Ok((items, Some(Place([&[0][..], &segment.to_be_bytes(), &offset.to_be_bytes()].concat()))));
                 }
                 offset = piece.next;
                 if !piece.is_hole && !self.of_rows.contains(&piece.body.key) {
-                    let bytes = bodies.read(&piece.body)?;
+                    let bytes = match bodies.read(&piece.body) {
+                        Ok(bytes) => bytes,
+                        // Swept since we looked, so nothing names it.
+                        Err(_)
+                            if bodies.piece_at(*segment, piece.next - piece.body.octets - HEADER, *end)?.is_some_and(|now| now.is_hole) =>
+                        {
+                            continue;
+                        }
+                        Err(e) => return Err(e),
+                    };
                     octets += bytes.len() + 64;
                     items.extend(cut(&piece.body, piece.crc, &bytes));
                 }
@@ -199,9 +208,13 @@ impl Spool {
     fn large_piece(&self, bodies: &Bodies, after: &[u8]) -> Result<Page> {
         let next = self.large.iter().find(|name| name.as_bytes() > after && !self.of_rows.contains(*name));
         let Some(name) = next else { return Ok((Vec::new(), Some(Place(vec![2])))) };
-        let (body, crc) = bodies.large(name)?;
-        let bytes = bodies.read(&body)?;
-        Ok((cut(&body, crc, &bytes).collect(), Some(Place([&[1], name.as_bytes()].concat()))))
+        let next = Some(Place([&[1], name.as_bytes()].concat()));
+        match bodies.large(name).and_then(|(body, crc)| Ok((bodies.read(&body)?, body, crc))) {
+            Ok((bytes, body, crc)) => Ok((cut(&body, crc, &bytes).collect(), next)),
+            // Swept since they were counted, so nothing names it.
+            Err(_) if !bodies.has_large(name) => Ok((Vec::new(), next)),
+            Err(e) => Err(e),
+        }
     }
 
     fn rows(&mut self, bodies: &Bodies, after: &[u8]) -> Result<Page> {
@@ -269,6 +282,14 @@ impl Spool {
         let (plan, sheet) = load(&Amendments { rows: &self.amendments, bodies }, key, &row)?;
         let BatchRow { planned_at, tries, due, .. } = row;
         Ok(BatchItem { post: key.post, number: key.number, planned_at, tries, due, recipients: sheet.records(plan) })
+    }
+}
+
+/// The piece at `offset`; none in a segment that was swept away since we looked, for nothing names it.
+fn piece_at(bodies: &Bodies, segment: u32, offset: u64, end: u64) -> Result<Option<Piece>> {
+    match bodies.piece_at(segment, offset, end) {
+        Err(_) if !bodies.has_segment(segment) => Ok(None),
+        piece => piece,
     }
 }
 

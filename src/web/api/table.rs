@@ -173,6 +173,7 @@ pub const OPERATIONS: &[Operation] = &[
             last("csv", Shape::File, "the rows as CSV"),
             option("sync", Shape::Switch, "--sync", "also remove who is absent"),
             option("force", Shape::Switch, "--force", "let `sync` remove more than 10 %"),
+            option("readmit", Shape::Switch, "--readmit", "take persons in who were erased before"),
         ],
         "Add and change accounts; every subscription follows.",
     ),

@@ -95,30 +95,43 @@ const refused = async (page) => (await page.getByRole("heading", { level: 1 }).i
     expect("the provider still knew her", (await page.locator("input[name=login]").count()) === 1);
     await context.close();
 }
-// Another state, another sign-in's code, and no to everything.
-{
+// An answer that is caught on its way back: the browser that asked does not know that it did until it gets its cookie again.
+async function caught(login) {
     const context = await browser.newContext();
     const page = await context.newPage();
-    const caught = [];
-    await page.route(`${base}/sign-in/oidc/back**`, (route) => { caught.push(route.request().url()); return route.fulfill({ status: 200, body: "caught" }); });
-    await come(page, "ana");
-    await page.unroute(`${base}/sign-in/oidc/back**`);
-    const first = new URL(caught[0]);
-    const other = new URL(first);
+    await page.goto(`${base}/sign-in`);
+    await to(page);
+    await page.fill("input[name=login]", login);
+    await page.fill("input[name=password]", "any");
+    await page.locator("button[type=submit]").click();
+    await page.waitForURL(`${issuer}/**`);
+    const cookies = (await context.cookies(base)).filter((cookie) => cookie.name === "enlace-oidc");
+    await context.clearCookies({ name: "enlace-oidc" });
+    await page.locator("button[type=submit]").click();
+    expect("a browser that did not ask came in", await refused(page));
+    const answer = new URL(page.url());
+    await context.addCookies(cookies);
+    return { context, page, answer };
+}
+// Another state, another sign-in's code, and no to everything.
+{
+    const [first, second] = [await caught("ana"), await caught("ana")];
+    const other = new URL(first.answer);
     other.searchParams.set("state", "made-up");
-    await page.goto(String(other));
-    expect("another state was taken", await refused(page));
-    // A second sign-in of the same browser: its cookie has another state, nonce and verifier.
-    await page.route(`${base}/sign-in/oidc/back**`, (route) => { caught.push(route.request().url()); return route.fulfill({ status: 200, body: "caught" }); });
-    await come(page, "ana");
-    await page.unroute(`${base}/sign-in/oidc/back**`);
-    const mixed = new URL(caught[1]);
-    mixed.searchParams.set("code", first.searchParams.get("code"));
-    await page.goto(String(mixed));
-    expect("the code of another sign-in was taken", await refused(page));
-    await page.goto(`${base}/sign-in/oidc/back?error=access_denied&state=${first.searchParams.get("state")}`);
-    expect("a refusal of the provider signed in", await refused(page));
-    await context.close();
+    await first.page.goto(String(other));
+    expect("another state was taken", await refused(first.page));
+    // Its cookie has another nonce and verifier.
+    const mixed = new URL(second.answer);
+    mixed.searchParams.set("code", first.answer.searchParams.get("code"));
+    await second.page.goto(String(mixed));
+    expect("the code of another sign-in was taken", await refused(second.page));
+    const third = await caught("ana");
+    const refusal = new URL(third.answer);
+    refusal.searchParams.delete("code");
+    refusal.searchParams.set("error", "access_denied");
+    await third.page.goto(String(refusal));
+    expect("a refusal of the provider signed in", await refused(third.page));
+    for (const one of [first, second, third]) await one.context.close();
 }
 // Eva has no account; Una's address is not verified.
 for (const [login, comes] of [["eva", true], ["una", false]]) {
