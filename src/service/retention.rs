@@ -288,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_ledger_and_its_counters_go_when_their_time_is_over_and_the_counts_stay() {
-        let mut trial = Trial::peopled().await;
+        let trial = Trial::peopled().await;
         let now = trial.services.now();
         let old = post(&trial, now - TimeDelta::days(40), &["AMR"], "alpha").await;
         let young = post(&trial, now - TimeDelta::days(10), &["AMR"], "gamma").await;
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(run(&trial.services).await.unwrap().ledger, 0, "kept for ever as shipped");
         let mut config = (*trial.services.config).clone();
         config.retention.ledger = crate::config::Span(Duration::from_hours(24 * 30));
-        trial.services.config = std::sync::Arc::new(config);
+        trial.services.config.replace(config);
         let services = &trial.services;
         assert_eq!(run(services).await.unwrap().ledger, 1);
         assert_eq!((services.store.batch_count(old).await.unwrap(), services.store.batch_count(young).await.unwrap()), (0, 1));

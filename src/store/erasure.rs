@@ -169,7 +169,7 @@ impl Vanishing {
         let mut found = false;
         for recipient in recipients {
             found |= self.hide_in(&mut recipient.address);
-            found |= recipient.reason.about.iter_mut().fold(false, |found, text| self.hide_in(text) || found);
+            found |= recipient.reason.about.iter_mut().map(|text| self.hide_in(text)).filter(|hidden| *hidden).count() > 0;
         }
         found
     }
@@ -189,7 +189,7 @@ impl Vanishing {
         };
         let reason = match &mut post.state {
             PostState::Held(reason) | PostState::AwaitsAuthor(reason) | PostState::Rejected(reason) | PostState::Discarded(reason) => {
-                reason.about.iter_mut().fold(false, |found, text| self.hide_in(text) || found)
+                reason.about.iter_mut().map(|text| self.hide_in(text)).filter(|hidden| *hidden).count() > 0
             }
             _ => false,
         };

@@ -1,5 +1,5 @@
 //! The binary from outside, from SMTP to the copies.
-#![allow(missing_docs, clippy::pedantic)]
+#![allow(missing_docs, clippy::pedantic, clippy::manual_is_multiple_of)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,9 +16,6 @@ mod crash;
 #[allow(dead_code)]
 mod database;
 mod digest;
-#[path = "../support/dns.rs"]
-#[allow(dead_code)]
-mod dns;
 mod ldap;
 mod liaison;
 mod links;

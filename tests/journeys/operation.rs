@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::dns::{NameServer, Says};
 use super::support::client::{Client, lmtp, proved};
 use super::support::daemon::{Daemon, PATIENCE, Setup, wait_for};
 use super::support::sink::Sink;
+use crate::support::dns::{NameServer, Says};
 
 const LIST: &str = "sg12rg-amr@lists.example.org";
 

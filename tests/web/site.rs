@@ -69,12 +69,13 @@ pub fn account(number: u64, address: &str, country: [u8; 2], languages: &[&str])
 
 impl Running {
     pub async fn start() -> Self {
-        Self::start_with(Config::default()).await
+        Box::pin(Self::start_with(Config::default())).await
     }
 
     /// With what the configuration says besides the data folder.
     pub async fn start_with(config: Config) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), |given| *given = config).await
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Box::pin(Self::start_on(listener, |given| *given = config)).await
     }
 
     /// On a listener that is there already, with a configuration that `change` has changed.

@@ -153,7 +153,7 @@ async fn erasing_reaches_ledger_trail_letters_statements_index_and_files() {
     let mut trial = Trial::peopled().await;
     let mut config = (*trial.services.config).clone();
     config.retention.erased_posts = crate::config::ErasedPosts::Redact;
-    trial.services.config = std::sync::Arc::new(config);
+    trial.services.config.replace(config);
     let services = &trial.services;
     let (ana, amr) = (address("ana@x.test"), code("AMR"));
     subscribe::add(services, &operator(), &amr, &["ana@x.test".into()], &Settings::default(), Invite::No, false).await.unwrap();

@@ -165,7 +165,7 @@ pub async fn what_nothing_names_is_swept_and_nothing_else(factory: &dyn Factory)
     let former = replaced.editions[0].body.clone();
     replaced.editions[0].body = put(10, 5).await;
     store.update_post(replaced.clone()).await.unwrap();
-    assert_eq!(store.sweep(Duration::from_secs(3600)).await.unwrap().pieces, 0, "all of it is young");
+    assert_eq!(store.sweep(Duration::from_hours(1)).await.unwrap().pieces, 0, "all of it is young");
     // A segment that is written to is left alone, so it is closed.
     store.close().await.unwrap();
     drop(store);
