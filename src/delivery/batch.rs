@@ -134,8 +134,6 @@ impl ActiveBatch {
     /// Writes until nothing waits; settles the batch with the last of it.
     async fn write(self: Arc<Self>, floor: &Arc<Floor>) {
         loop {
-            // Sessions whose answers are there already note them first: fewer commits, each for more of them.
-            tokio::task::yield_now().await;
             let (outcomes, mut tellers, settle) = {
                 let mut notes = self.notes();
                 let settle = notes.waiting.is_empty() && notes.unresolved == 0;

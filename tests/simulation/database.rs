@@ -130,9 +130,12 @@ impl Data {
         true
     }
 
+    fn has_open(&self, id: PostId) -> bool {
+        self.batches.range(BatchKey { post: id, number: 0 }..=BatchKey { post: id, number: u32::MAX }).any(|(_, b)| b.open() > 0)
+    }
+
     fn finish(&mut self, id: PostId) {
-        let open =
-            self.batches.range(BatchKey { post: id, number: 0 }..=BatchKey { post: id, number: u32::MAX }).any(|(_, b)| b.open() > 0);
+        let open = self.has_open(id);
         if let Some(post) = self.posts.get_mut(&id).filter(|post| !open && post.state == PostState::Planned) {
             post.state = PostState::Done;
         }
@@ -381,10 +384,12 @@ impl Batches for NodeStore {
             let mut due: Vec<_> = data
                 .batches
                 .iter()
-                .filter(|(_, batch)| batch.open() > 0 && batch.claim.map_or(batch.due, |(.., end)| end) <= now)
+                .filter(|(_, batch)| batch.claim.map_or(batch.due, |(.., end)| end) <= now)
+                // A node may die between the last outcome and the settling: whoever claims such a batch ends the post.
+                .filter(|(key, batch)| batch.open() > 0 || !data.has_open(key.post))
                 .filter(|(key, _)| key.number < DUE_OF_A_POST)
                 .filter_map(|(key, batch)| {
-                    let post = data.posts.get(&key.post)?;
+                    let post = data.posts.get(&key.post).filter(|post| post.state == PostState::Planned)?;
                     let (group, octets) = (post.groups[0].clone(), post.octets());
                     Some(DueBatch {
                         key: *key,
@@ -416,6 +421,7 @@ impl Batches for NodeStore {
             let (holder, plant) = (data.holders, data.plant);
             let Some(batch) = data.batches.get_mut(&key) else { return Ok(Claimed::Finished) };
             if batch.open() == 0 {
+                data.finish(key.post);
                 return Ok(Claimed::Finished);
             }
             let held = batch.claim.filter(|(_, _, end)| *end > now);

@@ -71,7 +71,15 @@ impl Story {
         }
         let answer = self.daemon.json(words);
         let after = self.trail();
-        assert_eq!(after[..before.len()], before, "{words:?}: an entry was changed or lost");
+        // Who was erased is named by a pseudonym afterwards; what was done, and when, stays.
+        let erased = path == "account erase";
+        let told = |entries: &[Value]| -> Vec<Value> {
+            entries
+                .iter()
+                .map(|entry| if erased { serde_json::json!([entry["at"], entry["act"], entry["group"]]) } else { entry.clone() })
+                .collect()
+        };
+        assert_eq!(told(&after[..before.len()]), told(&before), "{words:?}: an entry was changed or lost");
         let new = &after[before.len()..];
         let own: Vec<_> = new.iter().filter(|entry| entry["actor"] == "command line").collect();
         assert!(!own.is_empty(), "{words:?} left nothing in the trail: {new:?}");
@@ -146,7 +154,11 @@ status = "announced"
 #[test]
 fn every_command_that_changes_something_is_in_the_trail_and_no_rehearsal_is() {
     let sink = Sink::answering(Duration::ZERO, |to| (to == "dead@example.org").then_some("550 5.1.1 user unknown"));
-    let daemon = Daemon::start(&Setup { relay: sink.relay(2), ..Setup::default() });
+    let daemon = Daemon::start(&Setup {
+        relay: sink.relay(2),
+        more: "[webhooks]\nallowed_networks = [\"127.0.0.0/8\"]\n".into(),
+        ..Setup::default()
+    });
     let mut story = Story { daemon, told: BTreeSet::new() };
     groups_accounts_and_members(&mut story);
     held_posts_and_the_queue(&mut story);

@@ -75,12 +75,12 @@ fn kept_as(root: &Path, form: u32) -> PathBuf {
 
 fn read(root: &Path) -> Result<Option<u32>> {
     let path = root.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Some)
-            .map_err(|_| StoreError::Damaged(format!("{} holds no number; restore the last backup (`enlace restore`)", path.display()))),
+    match fs::read(&path) {
+        Ok(octets) => {
+            String::from_utf8_lossy(&octets).trim().parse().ok().filter(|form| *form > 0).map(Some).ok_or_else(|| {
+                StoreError::Damaged(format!("{} holds no number; restore the last backup (`enlace restore`)", path.display()))
+            })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("reading", &path, &error)),
     }

@@ -118,7 +118,9 @@ impl Operation {
         for field in self.fields {
             let value = match given.remove(field.name) {
                 None | Some(Value::Null) if field.needed => return Err(format!("`{}` is missing: {}", field.name, field.about)),
-                None | Some(Value::Null) => continue,
+                None => continue,
+                // What is left out may be null, but a switch is on or off, as the document says.
+                Some(Value::Null) if !matches!(field.shape, Shape::Switch) => continue,
                 Some(value) => value,
             };
             let values = match field.shape {
@@ -193,7 +195,7 @@ fn pairs(value: Value, name: &str) -> Result<Vec<String>, String> {
 
 fn truth(value: Option<Value>, name: &str) -> Result<Option<bool>, String> {
     match value {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
         Some(Value::Bool(truth)) => Ok(Some(truth)),
         Some(Value::String(text)) if text == "true" || text == "1" => Ok(Some(true)),
         Some(Value::String(text)) if text == "false" || text == "0" => Ok(Some(false)),

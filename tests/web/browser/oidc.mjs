@@ -66,7 +66,10 @@ async function come(page, login) {
     if (page.url().startsWith(issuer)) await page.locator("button[type=submit]").click();
 }
 const enter = (page) => page.getByRole("main").getByRole("button", { name: "Sign in" }).click();
-const refused = async (page) => (await page.getByRole("heading", { level: 1 }).innerText()).includes("does not work any more");
+const refused = async (page) => {
+    const heading = await page.getByRole("heading", { level: 1 }).innerText();
+    return heading === "You could not be signed in" || heading.includes("does not work any more");
+};
 
 // Ana: in, out here, out there, and the provider asks for her password again.
 {
