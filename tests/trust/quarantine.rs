@@ -46,7 +46,14 @@ fn p16_a_post_that_kills_at_each_rendering_is_held_after_two_deaths_and_the_othe
     assert_eq!(daemon.run_until_death().signal(), ABORTED);
 
     daemon.run();
-    wait_for("the good post", || (readers(&sink, "good@example.org") == ALL).then_some(()));
+    // A copy that was on the wire at a death goes out once more.
+    let whole = |id: &str| {
+        let mut readers = readers(&sink, id);
+        let copies = readers.len();
+        readers.dedup();
+        readers == ALL && copies <= ALL.len() + 2 * 2
+    };
+    wait_for("the good post", || whole("good@example.org").then_some(()));
     let held = daemon.json(&["hold", "list"]);
     assert_eq!(held.as_array().unwrap().len(), 1, "{held}");
     let (id, reason) = (held[0]["id"].as_str().unwrap().to_owned(), held[0]["reason"].as_str().unwrap());
@@ -81,7 +88,7 @@ fn p16_a_post_that_kills_at_each_rendering_is_held_after_two_deaths_and_the_othe
     wait_for("the released post", || (readers(&sink, "poison@example.org") == ALL).then_some(()));
     wait_for("an empty queue", || (daemon.json(&["queue", "list"])["planned"] == 0).then_some(()));
     assert_eq!(readers(&sink, "poison@example.org"), ALL);
-    assert_eq!(readers(&sink, "good@example.org"), ALL);
+    assert!(whole("good@example.org"), "{:?}", readers(&sink, "good@example.org"));
 }
 
 /// Sends a message and does not wait for an answer.

@@ -46,11 +46,11 @@ fn sample(operation: &Operation) -> Map<String, Value> {
     operation
         .fields
         .iter()
-        .filter(|field| field.name != "off")
+        .filter(|field| !matches!(field.name, "off" | "clear"))
         .map(|field| {
             let value = match (field.shape, field.name) {
-                // Each excludes another field of its operation, as `off` does.
-                (_, "clear" | "after") => Value::Null,
+                // Each excludes another field of its operation, as `off` and `clear` do.
+                (_, "after") => Value::Null,
                 (Shape::Text, "role") => json!("member"),
                 (Shape::Text, "delivery") => json!("each"),
                 (Shape::Text, "format") => json!("json"),
