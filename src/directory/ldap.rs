@@ -1,6 +1,6 @@
 //! People from an LDAP server (RFC 4511).
 //!
-//! Where the server offers the content synchronization of RFC 4533, it says itself what changed and who is gone ([`content`]). Elsewhere
+//! Where the server offers the content synchronization of RFC 4533, it says itself what changed and who is gone (`content`). Elsewhere
 //! there are two searches: who is there at all, by address only, and what changed since the last time (`modifyTimestamp`, RFC 4512
 //! section 3.4). A search that the server cut short is an error, so that nobody is taken for gone who only was not told. An empty password is
 //! refused before it is sent, because a server takes it for an anonymous bind that succeeds (RFC 4513 section 5.1.2). Referrals

@@ -1,6 +1,6 @@
 //! Something that was read from the record as a whole and is kept until the record changes, so that a page need not read it again.
 //!
-//! A change in this process is noticed at once; one of another node when the kept value is [`STALE_SECONDS`] old. What is kept must be
+//! A change in this process is noticed at once; one of another node when the kept value is `STALE_SECONDS` old. What is kept must be
 //! bounded by its maker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

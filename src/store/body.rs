@@ -3,7 +3,7 @@
 //! Up to [`SHARED_OCTETS`] a piece is appended to a segment that many share (`bodies/seg-000001`), so that one fdatasync
 //! serves all who wait; a larger one is a file of its own (`bodies/large/…`), complete and fsynced before it gets its name.
 //! Every piece carries a CRC-32, checked at each read: damaged bytes are an error that names the file, never given out.
-//! A piece is never changed; one that nothing names any more is emptied ([`sweep`]). Appended bytes are durable after `Bodies::sync`, which the committer calls before it
+//! A piece is never changed; one that nothing names any more is emptied (`sweep`). Appended bytes are durable after `Bodies::sync`, which the committer calls before it
 //! writes a row that names them; after a failed sync the segment is given up, for the kernel forgets what it could not write.
 
 mod sweep;

@@ -11,7 +11,7 @@ pub enum Webhook {
     Add {
         /// What it is called.
         name: String,
-        /// Where it listens, such as https://hooks.example.org/enlace.
+        /// Where it listens, such as `https://hooks.example.org/enlace`.
         url: String,
         /// Only these events, such as `post.accepted,meeting.changed`.
         #[arg(long, value_name = "EVENTS", value_delimiter = ',')]
