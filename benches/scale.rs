@@ -6,7 +6,8 @@
 //! latency (sessions overlap it), failures (tests/simulation has them), and the receivers' own pace (the relay's business).
 //!
 //! Costs come from `benches/run` and are given in microseconds a recipient: NODE (one transaction a recipient), NODE_BATCHED,
-//! DATABASE (of one database server; as shipped an assumption), RELAY (of one relay machine; as shipped 3,849 a second of Postfix). DAYS is a list of recipients a day.
+//! DATABASE (of one database server; as shipped an assumption), RELAY (of one relay machine; as shipped the 3,849 a second that were
+//! measured of Postfix on another machine). DAYS is a list of recipients a day.
 #![allow(missing_docs, clippy::pedantic)]
 
 use std::cmp::Reverse;
