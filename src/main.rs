@@ -25,7 +25,7 @@ use enlace::store::StoreError;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -51,27 +51,26 @@ fn log(daemon: bool) -> SetLevel {
     let given = EnvFilter::try_from_default_env().ok();
     let fixed = given.is_some() || !daemon;
     let builder = tracing_subscriber::fmt().with_env_filter(given.unwrap_or_else(|| default.into())).with_writer(std::io::stderr);
-    // A filter that cannot be replaced any more belongs to a process that ends.
-    let set = |replace: &dyn Fn(EnvFilter) -> bool, level: &str| _ = EnvFilter::try_new(level).is_ok_and(replace);
     if std::env::var("ENLACE_LOG_FORMAT").is_ok_and(|format| format == "json") {
         let builder = builder.json().with_filter_reloading();
         let handle = builder.reload_handle();
         builder.init();
-        Box::new(move |level| {
-            if !fixed {
-                set(&|filter| handle.reload(filter).is_ok(), level);
-            }
-        })
+        set_level(handle, fixed)
     } else {
         let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_filter_reloading();
         let handle = builder.reload_handle();
         builder.init();
-        Box::new(move |level| {
-            if !fixed {
-                set(&|filter| handle.reload(filter).is_ok(), level);
-            }
-        })
+        set_level(handle, fixed)
     }
+}
+
+fn set_level<S: 'static>(handle: reload::Handle<EnvFilter, S>, fixed: bool) -> SetLevel {
+    Box::new(move |level| {
+        if !fixed && let Ok(filter) = EnvFilter::try_new(level) {
+            // A filter that cannot be replaced any more belongs to a process that ends.
+            let _ = handle.reload(filter);
+        }
+    })
 }
 
 async fn carry_out(arguments: Arguments, set_level: SetLevel) -> ExitCode {

@@ -48,8 +48,7 @@ impl Worker {
                 Some(prepared) if self.is_connected() => prepared,
                 // Whoever has a session may have it.
                 Some(prepared) => {
-                    self.floor.put_back(&prepared.turn, &prepared.batch);
-                    self.floor.turn_done(&prepared.turn);
+                    self.decline(&prepared.turn, &prepared.batch);
                     continue;
                 }
                 None => match self.floor.next(self.is_connected(), self.floor.settings.idle).await {
@@ -84,12 +83,17 @@ impl Worker {
         let first = turn.recipients[0];
         let at_hand = self.floor.copies.at_hand(batch.claim.post.id, first.edition, first.group);
         let Some(edition) = at_hand.filter(|_| !turn.bulky) else {
-            self.floor.put_back(&turn, &batch);
-            self.floor.turn_done(&turn);
+            self.decline(&turn, &batch);
             return None;
         };
         let copy = Ok(Copy::of(&self.floor, edition, &turn, &batch.claim));
         Some(Prepared { turn, batch, copy })
+    }
+
+    /// Leaves a turn that was taken ahead to the other sessions.
+    fn decline(&self, turn: &Turn, batch: &Arc<ActiveBatch>) {
+        self.floor.put_back(turn, batch);
+        self.floor.turn_done(turn);
     }
 
     async fn hang_up(&mut self) {

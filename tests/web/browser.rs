@@ -2,6 +2,7 @@
 //!
 //! `ENLACE_TEST_NODE` names a folder with the packages `playwright-core` and `axe-core`, which `tests/run` prepares.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,19 +12,25 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::stage::{GROUP, Stage, Who};
 
-pub fn program(names: &[&str]) -> Option<PathBuf> {
+fn program(names: &[&str]) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|file| file.exists())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn journeys_of_each_role_in_a_browser() {
+/// What drives a browser: the folder of the node packages, node, Chromium. `None`, with a word about it, where the packages are not.
+pub fn tools() -> Option<(OsString, PathBuf, PathBuf)> {
     let Some(modules) = std::env::var_os("ENLACE_TEST_NODE") else {
         println!("ENLACE_TEST_NODE is not set; no browser was used");
-        return;
+        return None;
     };
     let node = program(&["node", "nodejs"]).expect("node is installed");
     let chromium = program(&["chromium", "chromium-browser", "google-chrome"]).expect("Chromium is installed");
+    Some((modules, node, chromium))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn journeys_of_each_role_in_a_browser() {
+    let Some((modules, node, chromium)) = tools() else { return };
     let stage = Stage::set(false).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();

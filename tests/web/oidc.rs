@@ -9,17 +9,12 @@ use enlace::config::Oidc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use crate::browser::program;
+use crate::browser::tools;
 use crate::site::Running;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_signs_people_in_and_out_and_what_is_not_in_order_signs_nobody_in() {
-    let Some(modules) = std::env::var_os("ENLACE_TEST_NODE") else {
-        println!("ENLACE_TEST_NODE is not set; no browser was used");
-        return;
-    };
-    let node = program(&["node", "nodejs"]).expect("node is installed");
-    let chromium = program(&["chromium", "chromium-browser", "google-chrome"]).expect("Chromium is installed");
+    let Some((modules, node, chromium)) = tools() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let mut child = tokio::process::Command::new(node)
