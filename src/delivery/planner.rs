@@ -221,20 +221,18 @@ impl Members {
         Self { store: Arc::clone(store), group: group.clone(), page: VecDeque::new(), coming: None, after: None, ended: false }
     }
 
+    fn read_on(&self) -> JoinHandle<Result<Page>> {
+        let (store, group, after) = (Arc::clone(&self.store), self.group.clone(), self.after);
+        tokio::spawn(async move { store.members_of_group(&group, after, PAGE).await })
+    }
+
     async fn peek(&mut self) -> Result<Option<AccountId>> {
         if self.page.is_empty() && !self.ended {
-            let page = match self.coming.take() {
-                Some(coming) => {
-                    coming.await.map_err(|error| StoreError::Unavailable(format!("a page of members was not read: {error}")))?
-                }
-                None => self.store.members_of_group(&self.group, self.after, PAGE).await,
-            }?;
+            let coming = self.coming.take().unwrap_or_else(|| self.read_on());
+            let page = coming.await.map_err(|error| StoreError::Unavailable(format!("a page of members was not read: {error}")))??;
             self.after = page.last().map(|(_, account)| account.id);
             self.ended = page.is_empty();
-            if page.len() == PAGE {
-                let (store, group, after) = (Arc::clone(&self.store), self.group.clone(), self.after);
-                self.coming = Some(tokio::spawn(async move { store.members_of_group(&group, after, PAGE).await }));
-            }
+            self.coming = (page.len() == PAGE).then(|| self.read_on());
             self.page = page.into();
         }
         Ok(self.page.front().map(|(_, account)| account.id))

@@ -17,7 +17,6 @@ use crate::domain::language::Language;
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::Delivery;
 use crate::mail::command::{self, Command, Problem, Switch};
-use crate::mail::content;
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::subscribe::{self, Outcome, Settings, Wish, delivery_text};
@@ -44,7 +43,7 @@ impl Incoming {
     /// `L-request@`.
     pub(super) async fn request(&self, group: &Arc<Group>) -> Result<String, Refusal> {
         self.refuse_robots(group)?;
-        let text = self.read("commands", |bytes| content::parse(bytes).map(|parsed| content::text_body(&parsed, TEXT_OCTETS))).await??;
+        let text = self.text("commands", TEXT_OCTETS).await?;
         let mut commands = command::read(&self.message.subject, &text);
         if commands.is_empty() {
             commands.push(Command::Help);

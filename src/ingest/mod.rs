@@ -26,6 +26,7 @@ use crate::domain::group::Group;
 use crate::domain::post::Arrival;
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
+use crate::mail::content;
 use crate::mail::message::{self, Message};
 use crate::measure::{self, Stage, Timer};
 use crate::service::quarantine::{Broken, Work};
@@ -82,6 +83,12 @@ impl Incoming {
     /// A robot, a list or a notification wrote it.
     fn is_automatic(&self) -> bool {
         self.transaction.reverse_path == ReversePath::Null || self.message.is_automatic()
+    }
+
+    /// The plain text of the message, at most so many octets of it.
+    async fn text(&self, stage: &str, octets: usize) -> Result<String, Refusal> {
+        let read = move |bytes: &bytes::Bytes| content::parse(bytes).map(|parsed| content::text_body(&parsed, octets));
+        Ok(self.read(stage, read).await??)
     }
 
     /// Reads something of the message that takes time on the processor, off the threads that serve sessions.

@@ -11,7 +11,6 @@ use crate::domain::group::Group;
 use crate::domain::id::{LiaisonId, PostId, RequestId};
 use crate::domain::post::PostKind;
 use crate::domain::reason::{Reason, Rule};
-use crate::mail::content;
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
 use crate::service::{Actor, Failure, moderate, rights, subscribe};
@@ -142,7 +141,7 @@ impl Incoming {
 
     /// What the moderator wrote above the quoted text.
     async fn reason(&self) -> Result<String, Refusal> {
-        let text = self.read("reason", |bytes| content::parse(bytes).map(|parsed| content::text_body(&parsed, REASON_OCTETS))).await??;
+        let text = self.text("reason", REASON_OCTETS).await?;
         let lines = text.lines().map(str::trim).take_while(|line| *line != "--");
         let own: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('>')).collect();
         let reason: String = own.join(" ").chars().filter(|c| !c.is_control()).take(REASON_CHARACTERS).collect();

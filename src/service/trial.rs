@@ -9,6 +9,9 @@ use super::{Actor, Services, group};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::group::GroupCode;
+use crate::domain::id::PostId;
+use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::store::BodySource;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::text::Texts;
 
@@ -68,6 +71,28 @@ impl Trial {
         let report = account::import(&trial.services, &operator(), ACCOUNTS.as_bytes(), "a.csv", Manner::default()).await.unwrap();
         assert!(report.problems.is_empty() && report.added == 4, "{report:?}");
         trial
+    }
+
+    /// A discussion of AMR with this text, accepted now and not kept yet; a test changes what matters to it.
+    pub(super) async fn post(&self, id: PostId, text: &str) -> Post {
+        let now = self.services.now();
+        let body = self.services.store.put_body(BodySource::Bytes(text.to_owned().into())).await.unwrap();
+        Post {
+            id,
+            groups: vec![code("AMR")],
+            kind: PostKind::Discussion,
+            message_id: format!("{id}@x.test"),
+            subject: "x".into(),
+            sender: None,
+            author: None,
+            received_at: now,
+            not_before: now,
+            editions: vec![Edition { language: None, body }],
+            audience: Audience::Subscribers,
+            state: PostState::Accepted,
+            arrival: Arrival::default(),
+            origin: String::new(),
+        }
     }
 
     pub(super) fn advance_days(&self, days: i64) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::post::{Post, PostState};
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
 use crate::service::archive;
@@ -177,23 +177,13 @@ async fn erasing_reaches_ledger_trail_letters_statements_index_and_files() {
     services.audit(&Actor::from(&ana), "member set", Some(&amr), "ana@x.test: each").await.unwrap();
     // Her post, which mia and she herself got; the mail server named her in its answer.
     let text = "From: Ana <Ana@x.test>\r\nSubject: zebras\r\nMessage-ID: <z@x.test>\r\n\r\nZebras, says ana@x.test.\r\n";
-    let body = services.store.put_body(crate::store::BodySource::Bytes(text.into())).await.unwrap();
     let id = PostId::new(services.now(), 1);
     let post = Post {
-        id,
-        groups: vec![amr.clone()],
-        kind: PostKind::Discussion,
         message_id: "z@x.test".into(),
         subject: "zebras".into(),
         sender: Some(SenderProof::Proved { author: ana.clone(), method: ProofMethod::Confirmed }),
         author: Some(account.id),
-        received_at: services.now(),
-        not_before: services.now(),
-        editions: vec![Edition { language: None, body }],
-        audience: Audience::Subscribers,
-        state: PostState::Accepted,
-        arrival: Arrival::default(),
-        origin: String::new(),
+        ..trial.post(id, text).await
     };
     services.store.keep_post(post, vec!["AMR z@x.test ana@x.test".into()]).await.unwrap();
     let recipient = |address: &str, state| PlannedRecipient {

@@ -3,11 +3,9 @@ use chrono::TimeDelta;
 use super::*;
 use crate::domain::address::EmailAddress;
 use crate::domain::id::PostId;
-use crate::domain::post::{Arrival, Audience, Edition, PostState};
 use crate::mail::report::ReportedRecipient;
 use crate::service::subscribe::{self, Settings, Wish};
 use crate::service::trial::{Trial, code, operator};
-use crate::store::BodySource;
 
 const DEAD: &str = "550 5.1.1 user unknown";
 
@@ -21,23 +19,7 @@ fn said(class: BounceClass, address: &str, words: &str) -> Report {
 async fn post(trial: &Trial, kind: PostKind, origin: &str, addresses: &[&str]) -> Vec<Verp> {
     let services = &trial.services;
     let id = PostId::new(services.now(), services.chance());
-    let body = services.store.put_body(BodySource::Bytes("Subject: x\r\n\r\ny\r\n".into())).await.unwrap();
-    let post = Post {
-        id,
-        groups: vec![code("AMR")],
-        kind,
-        message_id: format!("{id}@x.test"),
-        subject: "x".into(),
-        sender: None,
-        author: None,
-        received_at: services.now(),
-        not_before: services.now(),
-        editions: vec![Edition { language: None, body }],
-        audience: Audience::Subscribers,
-        state: PostState::Accepted,
-        arrival: Arrival::default(),
-        origin: origin.into(),
-    };
+    let post = Post { kind, origin: origin.into(), ..trial.post(id, "Subject: x\r\n\r\ny\r\n").await };
     services.store.keep_post(post, Vec::new()).await.unwrap();
     let mut rows = Vec::new();
     for address in addresses {

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Arrival, Edition, PostKind};
+use crate::domain::post::PostKind;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Delivery, DeliveryMode};
 use crate::service::subscribe::{self, Settings};
 use crate::service::trial::{Trial, code, operator};
-use crate::store::{BatchKey, BodySource};
+use crate::store::BatchKey;
 
 async fn account(trial: &Trial, address: &str) -> AccountId {
     trial.services.store.account_by_address(&address.parse().unwrap()).await.unwrap().unwrap().id
@@ -17,23 +17,7 @@ async fn account(trial: &Trial, address: &str) -> AccountId {
 async fn waiting_post(trial: &Trial, readers: &[&str]) -> PostId {
     let services = &trial.services;
     let id = PostId::new(services.now(), services.chance());
-    let body = services.store.put_body(BodySource::Bytes("From: <a@x.test>\r\nSubject: x\r\n\r\ny\r\n".into())).await.unwrap();
-    let post = Post {
-        id,
-        groups: vec![code("SG12")],
-        kind: PostKind::Discussion,
-        message_id: format!("{id}@x.test"),
-        subject: "x".into(),
-        sender: None,
-        author: None,
-        received_at: services.now(),
-        not_before: services.now(),
-        editions: vec![Edition { language: None, body }],
-        audience: Audience::Subscribers,
-        state: PostState::Accepted,
-        arrival: Arrival::default(),
-        origin: String::new(),
-    };
+    let post = Post { groups: vec![code("SG12")], ..trial.post(id, "From: <a@x.test>\r\nSubject: x\r\n\r\ny\r\n").await };
     services.store.keep_post(post.clone(), Vec::new()).await.unwrap();
     let mut rows = Vec::new();
     for address in readers {

@@ -1,34 +1,16 @@
-use bytes::Bytes;
 use chrono::TimeDelta;
 
 use super::*;
 use crate::domain::id::PostId;
-use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
+use crate::domain::post::Post;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::SubscriptionState;
 use crate::domain::webhook::EventKind;
 use crate::service::trial::{Trial, code, operator};
-use crate::store::BodySource;
 
 async fn post(trial: &Trial, chance: u64) -> Post {
-    let body = trial.services.store.put_body(BodySource::Bytes(Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"))).await.unwrap();
-    let now = trial.services.now();
-    Post {
-        id: PostId::new(now, chance),
-        groups: vec![code("AMR")],
-        kind: PostKind::Discussion,
-        message_id: format!("{chance}@x.test"),
-        subject: format!("post {chance}"),
-        sender: None,
-        author: None,
-        received_at: now,
-        not_before: now,
-        editions: vec![Edition { language: None, body }],
-        audience: Audience::Subscribers,
-        state: PostState::Accepted,
-        arrival: Arrival::default(),
-        origin: String::new(),
-    }
+    let post = trial.post(PostId::new(trial.services.now(), chance), "Subject: x\r\n\r\nx\r\n").await;
+    Post { message_id: format!("{chance}@x.test"), subject: format!("post {chance}"), ..post }
 }
 
 async fn told(trial: &Trial) -> Vec<Event> {
