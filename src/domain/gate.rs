@@ -90,7 +90,7 @@ pub fn may_subscribe(
     if let Some(invitation) = invitation.filter(|_| invited) {
         return Verdict::Accept(Reason::new(Rule::Invited, [address.as_str(), group.code.as_str(), &invitation.by]));
     }
-    if way == Way::ByManager || account.is_tsb_of(&group.code) {
+    if way == Way::ByManager || is_secretariat(group, account) {
         return Verdict::Accept(Reason::new(Rule::Admitted, about()));
     }
     match group.subscription {
