@@ -245,6 +245,9 @@ pub trait Groups {
     async fn put_groups(&self, groups: Vec<Group>) -> Result<()>;
 }
 
+/// An account, with its subscription to the group that was asked about.
+pub type Member = (Account, Option<Subscription>);
+
 /// Subscriptions, by group and by account.
 #[async_trait]
 pub trait Subscriptions {
@@ -256,6 +259,8 @@ pub trait Subscriptions {
     async fn subscriptions_of_group(&self, group: &GroupCode, after: Option<AccountId>, limit: usize) -> Result<Vec<Subscription>>;
     /// The same with their accounts, in one read; one whose account is gone is left out.
     async fn members_of_group(&self, group: &GroupCode, after: Option<AccountId>, limit: usize) -> Result<Vec<(Subscription, Account)>>;
+    /// For each address, in the same order: the account that owns it, with its subscription to the group; in one read.
+    async fn members_by_address(&self, group: &GroupCode, addresses: Vec<EmailAddress>) -> Result<Vec<Option<Member>>>;
     /// All of an account.
     async fn subscriptions_of_account(&self, account: AccountId) -> Result<Vec<Subscription>>;
     /// Removes all of an account (erasure).

@@ -22,7 +22,7 @@ use enlace::store::erasure::{Erasure, Replaced, Swept, Vanishing};
 use enlace::store::transfer::{Item, Snapshot, Transfer};
 use enlace::store::{
     Accounts, Attempt, AuditEntry, BatchKey, Batches, BodySource, Claim, Claimed, DUE_OF_A_POST, DueBatch, Groups, Kept, LedgerKey, Marks,
-    Posts, RecipientRecord, Registers, Request, Result, Store, StoreError, Subscriptions,
+    Member, Posts, RecipientRecord, Registers, Request, Result, Store, StoreError, Subscriptions,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -260,6 +260,14 @@ impl Subscriptions for NodeStore {
         self.read(|data| {
             let all = data.subscriptions.iter().filter(|((of, id), _)| of == group && after.is_none_or(|after| *id > after));
             all.filter_map(|(_, one)| Some((one.clone(), data.accounts.get(&one.account)?.clone()))).take(limit).collect()
+        })
+        .await
+    }
+    async fn members_by_address(&self, group: &GroupCode, addresses: Vec<EmailAddress>) -> Result<Vec<Option<Member>>> {
+        self.read(|data| {
+            let owner = |address| data.accounts.values().find(|account: &&Account| account.owns(address));
+            let member = |account: &Account| (account.clone(), data.subscriptions.get(&(group.clone(), account.id)).cloned());
+            addresses.iter().map(|address| owner(address).map(member)).collect()
         })
         .await
     }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use futures_util::future::try_join_all;
-
 use super::list::{Disabled, OldList, OldMember};
 use super::{LeftOut, Migration, MigrationReport};
 use crate::directory::builtin;
@@ -18,7 +16,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Delivery, DeliveryMode, Provenance, Subscription, SubscriptionState};
 use crate::mail::message;
 use crate::service::{Actor, Failure, Services, moderate};
-use crate::store::{BodySource, Request};
+use crate::store::{BodySource, Member, Request};
 
 /// Written at a time.
 const PAGE: usize = 500;
@@ -130,9 +128,10 @@ pub(super) async fn members(
     let mut carried: BTreeMap<AccountId, EmailAddress> = BTreeMap::new();
     let members: Vec<&OldMember> = list.members.values().collect();
     for (page, olds) in members.chunks(PAGE).enumerate() {
-        let known = try_join_all(olds.iter().map(|old| services.store.account_by_address(&old.address))).await?;
+        let addresses = olds.iter().map(|old| old.address.clone()).collect();
+        let known = services.store.members_by_address(&group.code, addresses).await?;
         for (old, known) in olds.iter().zip(known) {
-            carrying.member(old, known, &mut carried).await?;
+            carrying.member(old, known, &mut carried);
         }
         carrying.write().await?;
         progress(((page * PAGE) + olds.len()) as u64, total);
@@ -188,36 +187,30 @@ impl Carrying<'_> {
         Some(Account { name, languages, source: SOURCE.into(), ..builtin::blank(id, vec![old.address.clone()]) })
     }
 
-    /// One member, with the account that the directory has of her.
-    async fn member(
-        &mut self,
-        old: &OldMember,
-        known: Option<Account>,
-        carried: &mut BTreeMap<AccountId, EmailAddress>,
-    ) -> Result<(), Failure> {
+    /// One member, with the account that the directory has of her and the subscription that she has here.
+    fn member(&mut self, old: &OldMember, known: Option<Member>, carried: &mut BTreeMap<AccountId, EmailAddress>) {
         let (code, today) = (&self.group.code, self.services.today());
         let is_new = known.is_none();
-        let Some(account) = known.or_else(|| self.guest(old)) else {
+        let Some((account, previous)) = known.or_else(|| self.guest(old).map(|account| (account, None))) else {
             let text = "the directory has no account of that address; import one, or use --create-guests".to_owned();
             self.left_out(&old.address, Rule::NoAccount.key(), text);
-            return Ok(());
+            return;
         };
         if let Some(first) = carried.insert(account.id, old.address.clone()) {
             self.left_out(&old.address, "same-account", format!("{first} belongs to the same account, which is subscribed once"));
-            return Ok(());
+            return;
         }
-        let previous = if is_new { None } else { self.services.store.subscription(code, account.id).await? };
         if let Some(previous) = &previous
             && let SubscriptionState::Unsubscribed(reason) = &previous.state
         {
             self.left_out(&old.address, reason.key(), format!("{reason}; a migration does not bring anybody back"));
-            return Ok(());
+            return;
         }
         let verdict = gate::may_subscribe(self.group, &old.address, Some(&account), previous.as_ref(), Way::ByManager, today);
         let Verdict::Accept(_) = verdict else {
             let reason = verdict.reason();
             self.left_out(&old.address, reason.key(), reason.text());
-            return Ok(());
+            return;
         };
         if is_new {
             self.report.guests += 1;
@@ -233,12 +226,11 @@ impl Carrying<'_> {
             None => self.report.added += 1,
             Some(previous) if *previous == subscription => {
                 self.report.unchanged += 1;
-                return Ok(());
+                return;
             }
             Some(_) => self.report.changed += 1,
         }
         self.subscriptions.push(subscription);
-        Ok(())
     }
 
     /// Puts the old settings onto a subscription.

@@ -2,7 +2,7 @@
 //!
 //! Many addresses at a time; what cannot be done is listed with its rule, and the rest is done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::domain::group::{Group, GroupCode};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Invitation, Provenance, Subscription, SubscriptionState};
 use crate::service::{Actor, Failure, Services};
+use crate::store::Member;
 
 /// Whether outsiders of the region are invited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +164,8 @@ pub(super) struct Batch<'a> {
     group: &'a Group,
     dry_run: bool,
     seen: HashSet<crate::domain::id::AccountId>,
+    /// Looked up ahead, by the address's key.
+    ahead: HashMap<String, Option<Member>>,
     changed: Vec<Subscription>,
     joined: Vec<(Subscription, Account)>,
     left: Vec<(Subscription, Account)>,
@@ -177,16 +180,24 @@ const PAGE: usize = 1_000;
 impl<'a> Batch<'a> {
     pub(super) fn new(services: &'a Services, actor: &'a Actor, group: &'a Group, dry_run: bool) -> Self {
         let (seen, changed, decided, done, lines) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { services, actor, group, dry_run, seen, changed, joined: Vec::new(), left: Vec::new(), decided, done, lines }
+        let (ahead, joined, left) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { services, actor, group, dry_run, seen, ahead, changed, joined, left, decided, done, lines }
     }
 
-    async fn find(&self, address: &EmailAddress) -> Result<(Option<Account>, Option<Subscription>), Failure> {
-        let account = self.services.store.account_by_address(address).await?;
-        let subscription = match &account {
-            Some(account) => self.services.store.subscription(&self.group.code, account.id).await?,
-            None => None,
+    /// Looks many addresses up in one read, for the calls that follow; each is used once.
+    pub(super) async fn look_up(&mut self, addresses: Vec<EmailAddress>) -> Result<(), Failure> {
+        let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
+        let found = self.services.store.members_by_address(&self.group.code, addresses).await?;
+        self.ahead = keys.into_iter().zip(found).collect();
+        Ok(())
+    }
+
+    async fn find(&mut self, address: &EmailAddress) -> Result<(Option<Account>, Option<Subscription>), Failure> {
+        let found = match self.ahead.remove(&address.key()) {
+            Some(found) => found,
+            None => self.services.store.members_by_address(&self.group.code, vec![address.clone()]).await?.pop().flatten(),
         };
-        Ok((account, subscription))
+        Ok(found.map_or((None, None), |(account, subscription)| (Some(account), subscription)))
     }
 
     pub(super) async fn add(

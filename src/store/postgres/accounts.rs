@@ -16,7 +16,7 @@ use crate::domain::address::EmailAddress;
 use crate::domain::id::AccountId;
 use crate::store::{Accounts, Result, record};
 
-fn address_column(address: &EmailAddress) -> Vec<u8> {
+pub(super) fn address_column(address: &EmailAddress) -> Vec<u8> {
     address.key().as_bytes().to_vec()
 }
 

@@ -1,17 +1,19 @@
 //! Groups, and subscriptions by group and by account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::accounts::address_column;
 use super::session::statement;
 use super::values::{code, column, decode_all, limit};
 use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::AccountId;
 use crate::domain::subscription::Subscription;
-use crate::store::{Groups, Result, Subscriptions, record};
+use crate::store::{Groups, Member, Result, StoreError, Subscriptions, record};
 
 #[async_trait]
 impl Groups for PostgresStore {
@@ -89,6 +91,26 @@ impl Subscriptions for PostgresStore {
             Ok(query.bind(code(group)).bind(after.map(|id| column(id.0))).bind(limit(count)).fetch_all(connection).await?)
         })?;
         rows.iter().map(|(one, account)| Ok((record::decode("a subscription", one)?, record::decode("an account", account)?))).collect()
+    }
+
+    async fn members_by_address(&self, group: &GroupCode, addresses: Vec<EmailAddress>) -> Result<Vec<Option<Member>>> {
+        let wanted: Vec<Vec<u8>> = addresses.iter().map(address_column).collect();
+        let rows: Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = statement!(self.access, |connection| {
+            let query = sqlx::query_as(
+                "SELECT d.address, a.record, s.record FROM addresses d JOIN accounts a ON a.id = d.account \
+                 LEFT JOIN subscriptions s ON s.account = a.id AND s.code = $1 WHERE d.address = ANY($2::bytea[])",
+            );
+            Ok(query.bind(code(group)).bind(&wanted).fetch_all(connection).await?)
+        })?;
+        let member = |account: &[u8], subscription: Option<&[u8]>| {
+            let subscription = subscription.map(|one| record::decode("a subscription", one)).transpose()?;
+            Ok::<Member, StoreError>((record::decode("an account", account)?, subscription))
+        };
+        let mut found = HashMap::with_capacity(rows.len());
+        for (address, account, subscription) in &rows {
+            found.insert(address.as_slice(), member(account, subscription.as_deref())?);
+        }
+        Ok(wanted.iter().map(|address| found.get(address.as_slice()).cloned()).collect())
     }
 
     async fn subscriptions_of_account(&self, account: AccountId) -> Result<Vec<Subscription>> {

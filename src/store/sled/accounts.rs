@@ -17,6 +17,11 @@ pub(super) fn account(rows: &impl Rows, id: AccountId) -> Result<Option<Account>
     ACCOUNTS.get(rows, &keys::account(id))?.map(|row| record::decode(&format!("account {id}"), &row)).transpose()
 }
 
+/// The account that owns an address.
+pub(super) fn account_by_address(rows: &impl Rows, address: &EmailAddress) -> Result<Option<Account>> {
+    owner(rows, address)?.map_or(Ok(None), |id| account(rows, id))
+}
+
 fn owner(rows: &impl Rows, address: &EmailAddress) -> Result<Option<AccountId>> {
     Ok(ADDRESSES.get(rows, address.key().as_bytes())?.map(|row| AccountId(keys::last_number(&row))))
 }
@@ -78,7 +83,7 @@ impl Accounts for SledStore {
 
     async fn account_by_address(&self, address: &EmailAddress) -> Result<Option<Account>> {
         let address = address.clone();
-        self.read(move |reader, _| owner(&reader, &address)?.map_or(Ok(None), |id| account(&reader, id))).await
+        self.read(move |reader, _| account_by_address(&reader, &address)).await
     }
 
     async fn put_accounts(&self, accounts: Vec<Account>) -> Result<()> {

@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::accounts::account;
+use super::accounts::{account, account_by_address};
 use super::keys::{MEMBERSHIPS, SUBSCRIPTIONS};
 use super::rows::Rows;
 use super::{SledStore, keys};
 use crate::domain::account::Account;
+use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
 use crate::domain::id::AccountId;
 use crate::domain::subscription::Subscription;
-use crate::store::{Result, Subscriptions, record};
+use crate::store::{Member, Result, Subscriptions, record};
 
 fn subscription(rows: &impl Rows, group: &GroupCode, id: AccountId) -> Result<Option<Subscription>> {
     let row = SUBSCRIPTIONS.get(rows, &keys::subscription(group, id))?;
@@ -84,6 +85,19 @@ impl Subscriptions for SledStore {
                 })?;
             }
             Ok(found)
+        })
+        .await
+    }
+
+    async fn members_by_address(&self, group: &GroupCode, addresses: Vec<EmailAddress>) -> Result<Vec<Option<Member>>> {
+        let group = group.clone();
+        self.read(move |reader, _| {
+            let member = |address| {
+                let Some(account) = account_by_address(&reader, address)? else { return Ok(None) };
+                let subscription = subscription(&reader, &group, account.id)?;
+                Ok(Some((account, subscription)))
+            };
+            addresses.iter().map(member).collect()
         })
         .await
     }

@@ -148,6 +148,18 @@ pub async fn members_come_in_pages_and_leave_out_those_without_account(factory: 
     assert_eq!(seen, [0, 7, 14, 21, 28, 35, 42, 49]);
 }
 
+pub async fn members_are_found_by_their_addresses_in_the_order_asked(factory: &dyn Factory) {
+    let store = factory.open().await;
+    store.put_accounts(vec![account(1, &["a@example.org", "a@second.example"]), account(2, &["b@example.org"])]).await.unwrap();
+    store.put_subscriptions(vec![subscription("SG12", 1), subscription("SG13", 2)]).await.unwrap();
+    let asked = ["b@example.org", "nobody@example.org", "A@second.EXAMPLE", "a@example.org", "b@example.org"];
+    let asked = asked.iter().map(|address| address.parse().unwrap()).collect();
+    let found = store.members_by_address(&code("SG12"), asked).await.unwrap();
+    let shown: Vec<_> = found.iter().map(|member| member.as_ref().map(|(account, one)| (account.id.0, one.is_some()))).collect();
+    assert_eq!(shown, [Some((2, false)), None, Some((1, true)), Some((1, true)), Some((2, false))]);
+    assert!(store.members_by_address(&code("SG12"), Vec::new()).await.unwrap().is_empty());
+}
+
 pub async fn what_was_written_is_there_after_opening_again(factory: &dyn Factory) {
     let store = factory.open().await;
     store.put_accounts((0..500).map(|id| account(id, &[&format!("u{id}@example.org")])).collect()).await.unwrap();

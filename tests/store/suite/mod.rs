@@ -49,6 +49,7 @@ macro_rules! all_cases {
                 groups_are_replaced_by_code,
                 subscriptions_are_found_from_both_sides,
                 members_come_in_pages_and_leave_out_those_without_account,
+                members_are_found_by_their_addresses_in_the_order_asked,
                 what_was_written_is_there_after_opening_again,
             }
             posts::{
