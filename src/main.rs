@@ -27,6 +27,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tracing_subscriber::{EnvFilter, reload};
 
+/// The C library's allocator keeps what each of its arenas once held: with an index written beside sessions, that came to twice
+/// the memory of what `tests/trust/crowd.rs` allows.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(answer) = run::without_store(arguments.command.as_ref(), arguments.json) {
