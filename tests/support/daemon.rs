@@ -104,6 +104,11 @@ zoe@example.com,Zoe Example,ties,member-state,Administration of Kenya,KE,SG12,en
 tsb@itu.example,TSB SG12,ties,none,ITU,CH,,en,,tsb
 ";
 
+/// Another build of the program to be tried instead of that of these tests (`ENLACE_TEST_BINARY`), such as a release build.
+pub fn binary() -> Option<std::ffi::OsString> {
+    std::env::var_os("ENLACE_TEST_BINARY")
+}
+
 impl Daemon {
     /// Folder and configuration, groups and accounts, nothing running.
     pub fn prepare(setup: &Setup) -> Self {
@@ -248,7 +253,7 @@ verify = "headers"
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_enlace"));
+        let mut command = Command::new(binary().unwrap_or_else(|| env!("CARGO_BIN_EXE_enlace").into()));
         command.arg("--config").arg(self.path("enlace.toml")).current_dir(self.dir.path()).stdin(Stdio::null());
         if let Some(level) = self.log_level {
             command.env("RUST_LOG", level);

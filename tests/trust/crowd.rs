@@ -1,4 +1,5 @@
-//! P11: many idle and slow clients against the running daemon. Small here; `ENLACE_CROWD=10000` takes the full minute.
+//! P11: many idle and slow clients against the running daemon. Small here; `ENLACE_CROWD=10000` takes the full minute, and
+//! with a release build in `ENLACE_TEST_BINARY` the figures of the promise are asked for.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::client::{lmtp, proved};
-use crate::support::daemon::{Daemon, Setup};
+use crate::support::daemon::{Daemon, Setup, binary};
 
 const LIST: &str = "sg12rg-amr@lists.example.org";
 
@@ -65,9 +66,10 @@ async fn p11_idle_and_slow_clients_do_not_hold_up_an_honest_post() {
     }
     let memory = memory(daemon.process_id());
     println!("{idle} idle, {slow} + {slow} slow for {time:?}: {number} posts, the slowest in {slowest:?}, {memory} MiB resident");
-    // A debug build on a busy machine is given more; the figure of the promise is for a release build.
-    let most = if full.is_some() && !cfg!(debug_assertions) { Duration::from_secs(1) } else { Duration::from_secs(3) };
+    // A debug build on a busy machine is given more.
+    let (most, room) = if binary().is_some() { (Duration::from_secs(1), 143) } else { (Duration::from_secs(3), 200) };
     assert!(slowest < most, "{slowest:?}");
-    assert!(memory <= 300, "{memory} MiB");
+    // 150 MB are 143 MiB.
+    assert!(memory <= room, "{memory} MiB");
     drop(crowd);
 }
