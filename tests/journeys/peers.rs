@@ -358,18 +358,12 @@ fn a_list_that_sympa_made_comes_over() {
     // One by Sympa's own command, and an editor.
     sympa(script, &["add", "--quiet", "rg@old.test"], "late@x.test Late Comer\n");
     sympa(script, &["add", "--quiet", "--role=editor", "rg@old.test"], "ed@elsewhere.test Ed\n");
-    fs::create_dir_all(folder.join("lists/rg/search_filters")).unwrap();
-    fs::write(folder.join("lists/rg/search_filters/blocklist.txt"), "spammer@y.test\n*@bad.test\n").unwrap();
-    sympa("/usr/bin/perl", &[daemon.path("sympa_export.pl").to_str().unwrap(), "rg@old.test"], "");
-    let month = folder.join("arc/rg@old.test/2020-03/arctxt");
-    fs::create_dir_all(&month).unwrap();
-    fs::write(
-        month.join("1"),
-        "From: m0@x.test\nMessage-ID: <old-1@x.test>\nDate: Thu, 5 Mar 2020 10:00:00 +0000\nSubject: Declaraciones\n\nTexto\n",
-    )
-    .unwrap();
-
     let list = folder.join("lists/rg");
+    let config = fs::read_to_string(list.join("config")).unwrap().replace("send privateoreditorkey", "send editorkeyonly");
+    fs::write(list.join("config"), config + "\nlang es\n").unwrap();
+    fs::create_dir_all(list.join("search_filters")).unwrap();
+    fs::write(list.join("search_filters/blocklist.txt"), "spammer@y.test\n*@bad.test\n").unwrap();
+    sympa("/usr/bin/perl", &[daemon.path("sympa_export.pl").to_str().unwrap(), "rg@old.test"], "");
     let report = migrated(&daemon, &["sympa", list.to_str().unwrap(), "--archive", folder.join("arc/rg@old.test").to_str().unwrap()]);
     let counted = ["added", "staff", "bans", "departed", "held", "requests"].map(|key| report[key].as_u64().unwrap());
     assert_eq!(counted, [members() as u64 + 3, 2, 2, 1, 1, 1], "{report}");
@@ -400,6 +394,9 @@ fn a_list_that_sympa_made_comes_over() {
     }
     assert_eq!((&rows["boss@elsewhere.test"]["role"], &rows["ed@elsewhere.test"]["role"]), (&json!("manager"), &json!("moderator")));
     assert_eq!((&rows["ana@example.org"]["state"], &rows["late@x.test"]["name"]), (&json!("unsubscribed"), &json!("Late Comer")));
+    assert_eq!(rows["late@x.test"]["languages"], json!(["es"]), "who chose no language has the list's");
+    let there = |key: &str| report["settings"].as_array().unwrap().iter().find(|line| line["key"] == key).unwrap()["there"].clone();
+    assert_eq!(["moderate", "nonmember", "archive"].map(there), ["true", "hold", "public"].map(|text| json!(text)));
     assert_eq!(daemon.json(&["hold", "list"])[0]["from"], "stranger@y.test");
     let (_, location) = get(&daemon, "/sympa/arc/rg/2020-03/msg00000.html");
     assert!(location.contains("/groups/SG12RG-AMR/archive/"), "{location}");

@@ -15,6 +15,8 @@ use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Delivery, DeliveryMode, Provenance, Subscription, SubscriptionState};
 use crate::mail::message;
+use crate::service::account::Tombstones;
+use crate::service::subscribe::APPROVE;
 use crate::service::{Actor, Failure, Services, moderate};
 use crate::store::{BodySource, Member, Request};
 
@@ -123,6 +125,7 @@ pub(super) async fn members(
         accounts: Vec::new(),
         made: HashSet::new(),
         subscriptions: Vec::new(),
+        tombstones: Tombstones::load(services).await?,
     };
     let total = list.members.len() as u64;
     let mut carried: BTreeMap<AccountId, EmailAddress> = BTreeMap::new();
@@ -139,7 +142,8 @@ pub(super) async fn members(
     for address in &list.departed {
         carrying.departed(address, list).await?;
     }
-    carrying.write().await
+    carrying.write().await?;
+    carrying.requests(list).await
 }
 
 struct Carrying<'a> {
@@ -151,6 +155,7 @@ struct Carrying<'a> {
     accounts: Vec<Account>,
     made: HashSet<AccountId>,
     subscriptions: Vec<Subscription>,
+    tombstones: Tombstones,
 }
 
 impl Carrying<'_> {
@@ -187,15 +192,30 @@ impl Carrying<'_> {
         Some(Account { name, languages, source: SOURCE.into(), ..builtin::blank(id, vec![old.address.clone()]) })
     }
 
+    /// The account of an old member or applicant: the directory's, or a guest's that is new; nobody who was erased here comes back.
+    fn account_of(&mut self, old: &OldMember, known: Option<Account>) -> Option<Account> {
+        if known.is_some() {
+            return known;
+        }
+        if self.tombstones.hold(&old.address) {
+            let text = "the person was erased here; `enlace account import FILE --readmit` takes her in".to_owned();
+            self.left_out(&old.address, "erased", text);
+            return None;
+        }
+        let guest = self.guest(old);
+        if guest.is_none() {
+            let text = "the directory has no account of that address; import one, or use --create-guests".to_owned();
+            self.left_out(&old.address, Rule::NoAccount.key(), text);
+        }
+        guest
+    }
+
     /// One member, with the account that the directory has of her and the subscription that she has here.
     fn member(&mut self, old: &OldMember, known: Option<Member>, carried: &mut BTreeMap<AccountId, EmailAddress>) {
         let (code, today) = (&self.group.code, self.services.today());
         let is_new = known.is_none();
-        let Some((account, previous)) = known.or_else(|| self.guest(old).map(|account| (account, None))) else {
-            let text = "the directory has no account of that address; import one, or use --create-guests".to_owned();
-            self.left_out(&old.address, Rule::NoAccount.key(), text);
-            return;
-        };
+        let (account, previous) = known.map_or((None, None), |(account, previous)| (Some(account), previous));
+        let Some(account) = self.account_of(old, account) else { return };
         if let Some(first) = carried.insert(account.id, old.address.clone()) {
             self.left_out(&old.address, "same-account", format!("{first} belongs to the same account, which is subscribed once"));
             return;
@@ -291,9 +311,46 @@ impl Carrying<'_> {
         self.report.departed += 1;
         Ok(())
     }
+
+    /// Who asked to join the old list waits for a manager here, unless she has a place in the group already, or had one.
+    async fn requests(&mut self, list: &OldList) -> Result<(), Failure> {
+        let (code, at) = (self.group.code.clone(), self.services.now());
+        let patience = chrono::TimeDelta::from_std(self.services.config.retention.requests.0).ok().filter(|days| !days.is_zero());
+        let expires = at + patience.unwrap_or(chrono::TimeDelta::days(36_500));
+        let mut waiting = Vec::new();
+        for address in list.requests.iter().filter(|address| !list.members.contains_key(&address.key())) {
+            let known = self.services.store.account_by_address(address).await?;
+            let is_new = known.is_none();
+            let Some(account) = self.account_of(&OldMember::plain(address.clone()), known) else { continue };
+            if !is_new && self.services.store.subscription(&code, account.id).await?.is_some() {
+                continue;
+            }
+            let verdict = gate::may_subscribe(self.group, address, Some(&account), None, Way::ByManager, self.services.today());
+            if !verdict.is_accept() {
+                self.left_out(address, verdict.reason().key(), verdict.reason().text());
+                continue;
+            }
+            self.report.requests += 1;
+            let waits = SubscriptionState::Pending(Reason::new(Rule::AwaitsApproval, [address.as_str(), code.as_str()]));
+            let pending = Subscription::new(code.clone(), account.id, Provenance::Import, at);
+            if is_new {
+                self.report.guests += 1;
+                self.accounts.push(account);
+            }
+            self.subscriptions.push(Subscription { state: waits, ..pending });
+            let id = RequestId::new(at, self.services.chance());
+            let (verb, arguments) = (APPROVE.to_owned(), Vec::new());
+            waiting.push(Request { id, verb, group: code.clone(), address: address.clone(), arguments, at, expires });
+        }
+        self.write().await?;
+        for request in waiting.into_iter().filter(|_| !self.migration.dry_run) {
+            self.services.store.put_request(request).await?;
+        }
+        Ok(())
+    }
 }
 
-/// Held posts and requests.
+/// Held posts.
 pub(super) async fn waiting(
     services: &Services,
     group: &Group,
@@ -340,21 +397,6 @@ pub(super) async fn waiting(
             message_id: message_id.clone(),
         };
         services.store.keep_post(post, vec![format!("{}|{}|{message_id}", group.code, PostKind::Discussion.as_str())]).await?;
-    }
-    let open = services.store.requests(Some(&group.code)).await?;
-    for address in list.requests.iter().filter(|address| !open.iter().any(|request| request.address == **address)) {
-        report.requests += 1;
-        if dry_run {
-            continue;
-        }
-        let at = services.now();
-        let expires = at + chrono::TimeDelta::from_std(services.config.retention.requests.0).unwrap_or(chrono::TimeDelta::days(14));
-        let id = RequestId::new(at, services.chance());
-        let (verb, arguments) = ("subscribe".to_owned(), Vec::new());
-        services
-            .store
-            .put_request(Request { id, verb, group: group.code.clone(), address: address.clone(), arguments, at, expires })
-            .await?;
     }
     Ok(())
 }

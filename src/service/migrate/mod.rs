@@ -90,7 +90,7 @@ pub struct SettingLine {
 pub struct LeftOut {
     /// Her address.
     pub address: String,
-    /// `no-account`, the key of the gate's rule, or `opted-out`.
+    /// `no-account`, `erased`, the key of the gate's rule, or of the rule by which she left.
     pub rule: String,
     /// Why, in words.
     pub text: String,

@@ -206,6 +206,43 @@ async fn who_left_is_not_brought_back_and_who_has_no_account_is_named() {
 }
 
 #[tokio::test]
+async fn nobody_who_opted_out_or_was_erased_here_comes_back_by_any_of_the_four() {
+    let trial = Trial::peopled().await;
+    let services = &trial.services;
+    let (people, group) = (["mia@x.test", "gus@x.test"].map(str::to_owned), services.group(&code("AMR")).unwrap());
+    let plain = subscribe::Settings::default();
+    subscribe::add(services, &operator(), &code("AMR"), &people, &plain, subscribe::Invite::No, false).await.unwrap();
+    let (mia, gus) = ("mia@x.test".parse().unwrap(), "gus@x.test".parse().unwrap());
+    subscribe::own(services, &crate::service::Actor::from(&mia), &group, &mia, subscribe::Wish::Unsubscribe).await.unwrap();
+    crate::service::account::erase(services, &operator(), &gus, false).await.unwrap();
+    let mut pickler = Pickler(b"\x80\x02}(".to_vec());
+    let zero: fn(&mut Pickler) = |pickler| pickler.number(0);
+    pickler.map(
+        "members",
+        ["mia@x.test", "gus@x.test"].into_iter().map(|name| (name.to_owned(), Box::new(zero) as Box<dyn Fn(&mut Pickler)>)),
+    );
+    pickler.0.extend(b"u.");
+    let json = br#"{"list": {"fqdn_listname": "rg@old.test"}, "members": [{"address": "mia@x.test", "role": "member"},
+        {"address": "gus@x.test", "role": "member"}], "requests": ["gus@x.test", "mia@x.test"]}"#;
+    let cases: [(System, &str, &[u8]); 4] = [
+        (System::Mailman2, "config.pck", &pickler.0),
+        (System::Mailman3, "list.json", json),
+        (System::Sympa, "member.dump", b"email mia@x.test\n\nemail gus@x.test\n"),
+        (System::Mlmmj, "subscribers.d/x", b"mia@x.test\ngus@x.test\n"),
+    ];
+    for (system, name, bytes) in cases {
+        let rehearsal = run(&trial, &migration(system, &[(name, bytes)], true)).await;
+        let report = run(&trial, &migration(system, &[(name, bytes)], false)).await;
+        let mut left: Vec<_> = report.left_out.iter().map(|left| (left.address.as_str(), left.rule.as_str())).collect();
+        left.sort_unstable();
+        assert_eq!(left, [("gus@x.test", "erased"), ("mia@x.test", "opted-out")], "{system:?}");
+        assert_eq!((rehearsal.left_out, rehearsal.added, report.added, report.guests), (report.left_out, 0, 0, 0), "{system:?}");
+        assert_eq!(trial.roster("AMR").await, "mia@x.test unsubscribed", "{system:?}");
+        assert_eq!(services.store.account_by_address(&gus).await.unwrap(), None, "{system:?}");
+    }
+}
+
+#[tokio::test]
 async fn sympa_dumps_keep_reception_suspension_and_exclusions() {
     let trial = Trial::peopled().await;
     let later = (trial.services.now() + chrono::TimeDelta::days(30)).timestamp();
@@ -257,12 +294,18 @@ async fn an_export_of_mailman_3_is_read_and_a_wrong_file_is_refused_in_words() {
             { "address": "bad@x.test", "role": "nonmember", "moderation_action": "discard" },
         ],
         "bans": ["^.*@worse\\.test$"],
-        "requests": ["ben@x.test"],
+        "requests": ["ana@x.test", "ben@x.test"],
     });
     let text = export.to_string();
     let report = run(&trial, &migration(System::Mailman3, &[("list.json", text.as_bytes())], false)).await;
     assert_eq!((report.here.digest, report.here.bouncing, report.here.moderated, report.requests, report.bans), (1, 1, 1, 1, 2));
-    assert_eq!(trial.roster("AMR").await, "gus@x.test suspended, mia@x.test active");
+    assert_eq!((report.left_out[0].address.as_str(), report.left_out[0].rule.as_str()), ("ben@x.test", "outside-region"));
+    assert_eq!(trial.roster("AMR").await, "ana@x.test pending, gus@x.test suspended, mia@x.test active");
+    let waiting = subscribe::requests(&trial.services, Some(&code("AMR"))).await.unwrap();
+    let again = run(&trial, &migration(System::Mailman3, &[("list.json", text.as_bytes())], false)).await;
+    assert_eq!((waiting.len(), again.requests), (1, 0), "a manager sees it once");
+    subscribe::decide(&trial.services, &operator(), waiting[0].id.parse().unwrap(), true).await.unwrap();
+    assert_eq!(trial.roster("AMR").await, "ana@x.test active, gus@x.test suspended, mia@x.test active");
     for (system, name, bytes) in [
         (System::Mailman3, "list.json", &b"{}"[..]),
         (System::Mailman2, "config.pck", b"cos\nsystem\n(S'true'\ntR."),

@@ -18,8 +18,8 @@ use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::{Actor, Failure, Services, period};
 use crate::store::Request;
 
-/// A request that waits for a manager.
-const APPROVE: &str = "approve";
+/// What a request asks that waits for a manager.
+pub(in crate::service) const APPROVE: &str = "approve";
 
 /// A request that waits for a manager, for lists and pages.
 #[derive(Debug, Clone, Serialize)]

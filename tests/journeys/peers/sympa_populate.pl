@@ -5,6 +5,7 @@ use lib '/usr/share/sympa/lib';
 
 use Conf;
 use JSON::PP;
+use Sympa::Archive;
 use Sympa::DatabaseManager;
 use Sympa::List;
 use Sympa::Log;
@@ -38,9 +39,9 @@ close $out;
 $list->restore_users('member') or die "Sympa took no members\n";
 unlink "$list->{dir}/member.dump";
 foreach my $person (@$people) {
-    my $user = Sympa::User->new(lc $person->{address});
-    $user->lang($person->{language} eq 'zh' ? 'zh-CN' : $person->{language});
-    $user->save or die "no language of $person->{address}\n";
+    # Who is on a list is known as a user already, without a language.
+    Sympa::User::update_global_user(lc $person->{address}, {lang => $person->{language} eq 'zh' ? 'zh-CN' : $person->{language}})
+        or die "no language of $person->{address}\n";
 }
 # Sympa notes only who left an included source, of which there is none here.
 Sympa::DatabaseManager->instance->do_prepared_query(
@@ -52,3 +53,8 @@ my $message = Sympa::Message->new($text, context => $list, sender => 'stranger@y
 Sympa::Spool::Moderation->new(context => $list)->store($message) or die "the held post was not kept\n";
 my $request = Sympa::Request->new(action => 'add', context => $list, email => 'asker@y.test', date => time, sender => 'asker@y.test');
 Sympa::Spool::Auth->new->store($request) or die "the request was not kept\n";
+
+# One post of March 2020 in Sympa's own archive.
+$text = "From: m0\@x.test\nMessage-ID: <old-1\@x.test>\nDate: Thu, 5 Mar 2020 10:00:00 +0000\nSubject: Declaraciones\n\nTexto\n";
+my $old = Sympa::Message->new($text, context => $list, sender => 'm0@x.test', date => 1583402400);
+Sympa::Archive->new(context => $list)->store($old) or die "the archive took nothing\n";
