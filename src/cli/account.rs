@@ -118,7 +118,7 @@ fn changed(change: &AccountChange) -> Result<Report, Failure> {
 }
 
 fn table(rows: &[AccountRow]) -> Table {
-    let mut table = Table::new(["address", "name", "kind", "category", "country", "standing"]);
+    let mut table = Table::new(["address", "name", "kind", "category", "country", "standing", "confirmed"]);
     for row in rows {
         let word = |value: serde_json::Value| value.as_str().map(ToOwned::to_owned).unwrap_or_default();
         table.row([
@@ -128,6 +128,11 @@ fn table(rows: &[AccountRow]) -> Table {
             word(serde_json::json!(row.category)),
             word(serde_json::json!(row.country)),
             row.standing.to_owned(),
+            match (&row.confirm_by, &row.confirmed) {
+                (Some(by), _) => format!("no, asked until {by}"),
+                (None, Some(day)) => day.clone(),
+                (None, None) => String::new(),
+            },
         ]);
     }
     table

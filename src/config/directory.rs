@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Secret;
+use super::{Secret, Span};
+use crate::domain::account::AccountKind;
 
 /// `[directory]`: where accounts come from. The built-in one (`enlace account import`) is always there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -11,6 +13,13 @@ use super::Secret;
 pub struct Directory {
     /// Removals in one synchronisation beyond this part of the accounts, in percent, need `--force`.
     pub removal_brake: u8,
+    /// Which accounts have to be confirmed again and again: of guests by themselves, of members by their organisation's focal point,
+    /// else by themselves. Nobody is asked while it is empty.
+    pub reconfirm: Vec<AccountKind>,
+    /// From one confirmation to the next question.
+    pub reconfirm_every: Span,
+    /// How long an answer is waited for before the account rests.
+    pub reconfirm_within: Span,
     /// An LDAP server, synchronised by `schedule.directory_sync`.
     pub ldap: Option<Ldap>,
 }
@@ -76,6 +85,7 @@ fn everybody() -> String {
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { removal_brake: 10, ldap: None }
+        let days = |days: u64| Span(Duration::from_secs(days * 86_400));
+        Self { removal_brake: 10, reconfirm: Vec::new(), reconfirm_every: days(365), reconfirm_within: days(30), ldap: None }
     }
 }

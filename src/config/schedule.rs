@@ -16,6 +16,8 @@ pub struct Schedule {
     pub directory_sync: Cron,
     /// Managers are asked to look through their subscribers.
     pub roster_review: Cron,
+    /// Accounts that are due are asked to be confirmed, reminded, or rest (`directory.reconfirm`).
+    pub reconfirm: Cron,
     /// Subscribers of groups that ask for it (`monthly_reminder`) are reminded of their subscriptions.
     pub subscription_reminder: Cron,
     /// Accounts and invitations end.
@@ -34,6 +36,7 @@ impl Default for Schedule {
             deadlines: Cron::known("0 0 8 * * *"),
             directory_sync: Cron::known("0 15 * * * *"),
             roster_review: Cron::known("0 0 8 1 1 *"),
+            reconfirm: Cron::known("0 30 8 * * *"),
             subscription_reminder: Cron::known("0 0 9 1 * *"),
             expiry: Cron::known("0 0 0 * * *"),
             archive_seal: Cron::known("0 0 4 1 * *"),

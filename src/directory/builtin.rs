@@ -229,8 +229,9 @@ fn role(value: &str) -> Result<DirectoryRole, String> {
     match value.split_once(':') {
         None if value.eq_ignore_ascii_case("tsb") => Ok(DirectoryRole::Tsb),
         None if value.eq_ignore_ascii_case("operator") => Ok(DirectoryRole::Operator),
+        None if value.eq_ignore_ascii_case("focal-point") => Ok(DirectoryRole::FocalPoint),
         Some((tsb, code)) if tsb.eq_ignore_ascii_case("tsb") => Ok(DirectoryRole::TsbOf(code.parse()?)),
-        _ => Err(format!("\"{}\" is no role: tsb, tsb:SG12RG-AMR or operator", value.escape_debug())),
+        _ => Err(format!("\"{}\" is no role: tsb, tsb:SG12RG-AMR, focal-point or operator", value.escape_debug())),
     }
 }
 

@@ -43,6 +43,9 @@ pub enum DirectoryRole {
     TsbOf(GroupCode),
     /// Runs the service (`operator`).
     Operator,
+    // Append only: the position of a role is part of the stored form.
+    /// Answers for the TIES accounts of her organisation (`focal-point`, DOMAIN 1.1).
+    FocalPoint,
 }
 
 /// Whether the account is in force.
@@ -56,6 +59,14 @@ pub enum Standing {
         since: DateTime<Utc>,
         /// In whose words, shown to managers.
         reason: String,
+    },
+    // Append only: the position of a standing is part of the stored form.
+    /// Rests since then because nobody confirmed it in time; a late answer brings it back.
+    Unconfirmed {
+        /// When it began to rest.
+        since: DateTime<Utc>,
+        /// The last day for the answer.
+        by: NaiveDate,
     },
 }
 
@@ -116,8 +127,13 @@ impl Account {
         self.roles.iter().any(|role| match role {
             DirectoryRole::Tsb => true,
             DirectoryRole::TsbOf(code) => code == group,
-            DirectoryRole::Operator => false,
+            DirectoryRole::Operator | DirectoryRole::FocalPoint => false,
         })
+    }
+
+    /// Does she answer for the accounts of her organisation?
+    pub fn is_focal_point(&self) -> bool {
+        self.roles.contains(&DirectoryRole::FocalPoint)
     }
 
     /// Does she run the service?

@@ -156,6 +156,7 @@ fn is_of_the_continuous_gate(rule: Rule) -> bool {
         rule,
         Rule::NoAccount
             | Rule::AccountSuspended
+            | Rule::AccountNotConfirmed
             | Rule::AccountExpired
             | Rule::OutsideRegion
             | Rule::CountryUnknown
@@ -331,8 +332,12 @@ pub fn why_not_in_force(account: &Account, today: NaiveDate) -> Option<Reason> {
 
 /// Suspended or expired; an account is in force up to and including the day on which it expires.
 pub(super) fn not_in_force(account: &Account, address: &EmailAddress, today: NaiveDate) -> Option<Reason> {
-    if matches!(account.standing, Standing::Suspended { .. }) {
-        return Some(Reason::new(Rule::AccountSuspended, [address.as_str()]));
+    match &account.standing {
+        Standing::Active => {}
+        Standing::Suspended { .. } => return Some(Reason::new(Rule::AccountSuspended, [address.as_str()])),
+        Standing::Unconfirmed { by, .. } => {
+            return Some(Reason::new(Rule::AccountNotConfirmed, [address.to_string(), by.to_string()]));
+        }
     }
     let expired = account.expires.filter(|last| today > *last)?;
     Some(Reason::new(Rule::AccountExpired, [address.to_string(), expired.to_string()]))

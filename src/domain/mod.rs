@@ -24,5 +24,6 @@ pub mod period;
 pub mod post;
 pub mod proof;
 pub mod reason;
+pub mod reconfirm;
 pub mod subscription;
 pub mod webhook;

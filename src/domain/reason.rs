@@ -239,6 +239,8 @@ rules! {
     AlwaysAllowed "always-allowed" 250 (2, 0, 0) "{0} is always let through by the moderators of {1}";
     /// Two persons have to release it, and one has.
     HalfReleased "half-released" 250 (2, 0, 0) "held: {0} released it, and a second person has to";
+    /// The account was to be confirmed and was not.
+    AccountNotConfirmed "account-not-confirmed" 550 (5, 7, 1) "the account of {0} rests because it was not confirmed by {1}";
 }
 
 impl Reason {

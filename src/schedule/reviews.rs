@@ -1,11 +1,11 @@
-//! The jobs that look back: the yearly review of rosters, the monthly reminder of subscriptions, the daily look at deadlines.
+//! The jobs that look back: the yearly review of rosters, the monthly reminder of subscriptions, the daily look at deadlines, the confirmation of accounts.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::jobs::{Job, Occurrence, Work};
-use crate::service::{Services, meeting, review};
+use crate::service::{Services, meeting, reconfirm, review};
 
 struct Rosters(Arc<Services>);
 
@@ -41,8 +41,19 @@ impl Work for Deadlines {
     }
 }
 
-/// The jobs, at the times of `schedule.roster_review`, `schedule.subscription_reminder` and `schedule.deadlines`.
-pub fn jobs(services: &Arc<Services>) -> [Job; 3] {
+struct Reconfirmation(Arc<Services>);
+
+#[async_trait]
+impl Work for Reconfirmation {
+    async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
+        let done = reconfirm::run(&self.0).await.map_err(|error| error.to_string())?;
+        tracing::info!(asked = done.asked, reminded = done.reminded, resting = done.resting, "Looked at the confirmation of accounts: {occurrence}");
+        Ok(())
+    }
+}
+
+/// The jobs, at the times of `schedule.roster_review`, `schedule.reconfirm`, `schedule.subscription_reminder` and `schedule.deadlines`.
+pub fn jobs(services: &Arc<Services>) -> [Job; 4] {
     let times = &services.config.schedule;
     [
         Job { name: "roster-review", schedule: times.roster_review.schedule().clone(), work: Arc::new(Rosters(services.clone())) },
@@ -51,6 +62,7 @@ pub fn jobs(services: &Arc<Services>) -> [Job; 3] {
             schedule: times.subscription_reminder.schedule().clone(),
             work: Arc::new(Reminder(services.clone())),
         },
+        Job { name: "reconfirm", schedule: times.reconfirm.schedule().clone(), work: Arc::new(Reconfirmation(services.clone())) },
         Job { name: "meeting-deadlines", schedule: times.deadlines.schedule().clone(), work: Arc::new(Deadlines(services.clone())) },
     ]
 }

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::reconfirm::{self, Confirmations};
 use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services, senders};
 use crate::directory::builtin;
@@ -56,7 +57,7 @@ pub struct AccountRow {
     pub languages: Vec<String>,
     /// Last day.
     pub expires: Option<String>,
-    /// `tsb`, `tsb:CODE`, `operator`.
+    /// `tsb`, `tsb:CODE`, `focal-point`, `operator`.
     pub roles: Vec<String>,
     /// `active`, `expired` or `suspended`.
     pub standing: &'static str,
@@ -64,6 +65,10 @@ pub struct AccountRow {
     pub reason: Option<String>,
     /// Who provided it.
     pub source: String,
+    /// The day on which it was confirmed last.
+    pub confirmed: Option<String>,
+    /// It was asked for a confirmation and none came yet; the last day for the answer.
+    pub confirm_by: Option<String>,
 }
 
 /// An account with its subscriptions.
@@ -107,13 +112,14 @@ pub struct AccountChange {
 /// # Errors
 /// When the store fails.
 pub async fn list(services: &Services) -> Result<Vec<AccountRow>, Failure> {
+    let confirmations = Confirmations::load(services).await?;
     let mut rows = Vec::new();
     let mut after = None;
     loop {
         let page = services.store.accounts(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
-        rows.extend(page.iter().map(|account| row(services, account)));
+        rows.extend(page.iter().map(|account| row(services, account, &confirmations)));
     }
     rows.sort_by(|a, b| a.address.cmp(&b.address));
     Ok(rows)
@@ -128,7 +134,8 @@ pub async fn page(services: &Services, after: Option<AccountId>, limit: usize) -
     let more = accounts.len() > limit;
     accounts.truncate(limit);
     let next = accounts.last().filter(|_| more).map(|last| last.id);
-    Ok((accounts.iter().map(|account| row(services, account)).collect(), next))
+    let confirmations = Confirmations::of(services, &accounts).await?;
+    Ok((accounts.iter().map(|account| row(services, account, &confirmations)).collect(), next))
 }
 
 /// One account.
@@ -149,7 +156,8 @@ pub async fn show(services: &Services, address: &EmailAddress) -> Result<Account
         })
         .collect();
     subscriptions.sort_by(|a, b| a.group.cmp(&b.group));
-    Ok(AccountReport { account: row(services, &account), subscriptions })
+    let confirmations = Confirmations::of(services, std::slice::from_ref(&account)).await?;
+    Ok(AccountReport { account: row(services, &account, &confirmations), subscriptions })
 }
 
 /// Changes fields, each as `key=value` with the keys of the import; `standing=active` ends a suspension.
@@ -175,7 +183,12 @@ pub async fn set(
             return Err(Failure::Invalid(format!("{address} belongs to another account")));
         }
     }
-    change(services, actor, "account set", before, account, dry_run).await
+    let vouched = !dry_run && matches!((&before.standing, &account.standing), (Standing::Unconfirmed { .. }, Standing::Active));
+    let changed = change(services, actor, "account set", before, account.clone(), dry_run).await?;
+    if vouched {
+        reconfirm::vouched(services, &account).await?;
+    }
+    Ok(changed)
 }
 
 /// Suspends an account until `set ADDRESS standing=active`; its subscriptions rest.
@@ -193,7 +206,7 @@ pub async fn suspend(
     let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
     let account = match before.standing {
         Standing::Suspended { .. } => before.clone(),
-        Standing::Active => Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() },
+        Standing::Active | Standing::Unconfirmed { .. } => Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() },
     };
     let change = change(services, actor, "account suspend", before, account, dry_run).await?;
     Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
@@ -230,7 +243,7 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
     // Whatever else the record holds is at least named, so that nothing is kept in secret.
     let kept = named_in(services, &Vanishing::new(names, "", services.now())).await?;
     Ok(json!({
-        "account": account, "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes,
+        "account": account, "confirmation": Confirmations::of(services, std::slice::from_ref(&account)).await?.about(&account), "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes,
         "audit": audit, "named_in": kept,
         "posts": traces["posts"], "ledger": traces["ledger"], "bounces": traces["bounces"], "liaison_contacts": traces["liaison_contacts"],
     }))
@@ -293,13 +306,16 @@ fn standing_text(standing: &Standing) -> &'static str {
     match standing {
         Standing::Active => "active",
         Standing::Suspended { .. } => "suspended",
+        Standing::Unconfirmed { .. } => "unconfirmed",
     }
 }
 
-fn row(services: &Services, account: &Account) -> AccountRow {
+fn row(services: &Services, account: &Account, confirmations: &Confirmations) -> AccountRow {
+    let confirmation = confirmations.about(account);
     let expired = account.expires.is_some_and(|last| services.today() > last);
     let (standing, reason) = match &account.standing {
         Standing::Suspended { reason, .. } => ("suspended", Some(reason.clone()).filter(|reason| !reason.is_empty())),
+        Standing::Unconfirmed { by, .. } => ("suspended", Some(format!("it was not confirmed by {by}"))),
         Standing::Active if expired => ("expired", None),
         Standing::Active => ("active", None),
     };
@@ -307,6 +323,7 @@ fn row(services: &Services, account: &Account) -> AccountRow {
         DirectoryRole::Tsb => "tsb".to_owned(),
         DirectoryRole::TsbOf(code) => format!("tsb:{code}"),
         DirectoryRole::Operator => "operator".to_owned(),
+        DirectoryRole::FocalPoint => "focal-point".to_owned(),
     };
     AccountRow {
         address: account.address().to_string(),
@@ -324,6 +341,8 @@ fn row(services: &Services, account: &Account) -> AccountRow {
         standing,
         reason,
         source: account.source.clone(),
+        confirmed: confirmation.confirmed.map(|day| day.to_string()),
+        confirm_by: confirmation.round.map(|round| round.by.to_string()),
     }
 }
 

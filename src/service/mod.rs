@@ -27,6 +27,7 @@ pub mod period;
 pub mod post;
 pub mod quarantine;
 pub mod queue;
+pub mod reconfirm;
 pub mod rehearsal;
 pub mod repetition;
 pub mod report;

@@ -74,6 +74,18 @@ pub fn language_for(services: &Services, account: Option<&Account>, group: &Grou
 /// # Errors
 /// When a template or the store fails.
 pub async fn send(services: &Services, mail: RobotMail<'_>) -> Result<Option<PostId>, Failure> {
+    queue(services, mail, Vec::new()).await
+}
+
+/// The same, at most once for each `key`, whatever was cut off meanwhile.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_once(services: &Services, mail: RobotMail<'_>, key: String) -> Result<Option<PostId>, Failure> {
+    queue(services, mail, vec![key]).await
+}
+
+async fn queue(services: &Services, mail: RobotMail<'_>, keys: Vec<String>) -> Result<Option<PostId>, Failure> {
     if !allowed(services, mail.to, mail.allowance).await? {
         tracing::info!(template = mail.template, "Left out a robot mail: the day's allowance of its address is used up");
         return Ok(None);
@@ -130,7 +142,7 @@ pub async fn send(services: &Services, mail: RobotMail<'_>) -> Result<Option<Pos
         arrival: Arrival::default(),
         origin: format!("robot:{}", mail.template),
     };
-    match services.store.keep_post(post, Vec::new()).await? {
+    match services.store.keep_post(post, keys).await? {
         Kept::New(id) | Kept::Repeated(id) => Ok(Some(id.get())),
     }
 }
@@ -150,7 +162,7 @@ async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -
 }
 
 /// Mails in the name of the service, whatever group lends its address.
-const OF_THE_SERVICE: [&str; 4] = ["confirm-address", "reconfirm", "sign-in", "webhook-disabled"];
+const OF_THE_SERVICE: [&str; 5] = ["confirm-account", "confirm-address", "reconfirm", "sign-in", "webhook-disabled"];
 
 fn sender_name(services: &Services, mail: &RobotMail<'_>, language: Language) -> String {
     if OF_THE_SERVICE.contains(&mail.template) { services.config.service.name.clone() } else { group_name(mail.group, language) }

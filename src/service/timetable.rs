@@ -23,7 +23,7 @@ const TEXT: usize = 500;
 type Of = fn(&config::Schedule) -> &config::Cron;
 
 /// Every job with its key of `[schedule]`.
-const NAMES: [(&str, Of); 11] = [
+const NAMES: [(&str, Of); 12] = [
     ("directory_sync", |times| &times.directory_sync),
     ("expiry", |times| &times.expiry),
     ("deadlines", |times| &times.deadlines),
@@ -35,6 +35,7 @@ const NAMES: [(&str, Of); 11] = [
     ("archive_seal", |times| &times.archive_seal),
     ("subscription-reminder", |times| &times.subscription_reminder),
     ("roster-review", |times| &times.roster_review),
+    ("reconfirm", |times| &times.reconfirm),
 ];
 
 /// A job as the pages show it.
@@ -58,7 +59,8 @@ pub async fn jobs(services: &Services) -> std::result::Result<Vec<JobState>, Fai
     let (zone, now) = (services.config.service.timezone, services.now());
     let mut jobs = Vec::new();
     for (name, of) in NAMES {
-        if name == "directory_sync" && services.config.directory.ldap.is_none() {
+        let directory = &services.config.directory;
+        if name == "directory_sync" && directory.ldap.is_none() || name == "reconfirm" && directory.reconfirm.is_empty() {
             continue;
         }
         let memory = Memory::of(services.store.as_ref(), name).await?;

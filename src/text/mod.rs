@@ -38,6 +38,8 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("awaits-approval", &[]),
     // results: a list of {command, text}
     ("commands", &["results"]),
+    // organisation: empty, or the one whose people (a list of {name, address}; more: how many others) are asked about; reminder: not the first mail
+    ("confirm-account", &["organisation", "people", "more", "day", "link", "reminder"]),
     // member is the first address of the account that asked
     ("confirm-address", &["link", "hours", "member"]),
     ("confirm-subscription", &["link"]),

@@ -35,6 +35,7 @@ fn sample() -> Value {
         hours => 24, period => "2025-2028", groups => [context! { code => "SG12RG-AMR", name => "Grupo" }],
         active => 3, pending => 1, suspended => 1, page => "https://lists.example.org/manage/X",
         resting => [context! { address => "a@example.org", reason => "because" }], ending => [context! { address => "b@example.org", date => "2027-01-15" }],
+        people => [context! { name => "Ana Example", address => "ana@example.org" }], more => 3, reminder => true,
         webhook => "reports", url => "https://hooks.example.org/", failures => 9, since => "2027-01-15 08:00 UTC", said => "no answer in time",
         number => 3, contents => [context! { number => 1, subject => "A subject", author => "Ana", date => "2027-01-15", link => "https://lists.example.org/x" }],
         subscriptions => [context! {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use enlace::domain::post::PostState;
-use enlace::service::{moderate, period};
+use enlace::service::{moderate, period, reconfirm};
 
 use crate::site::code;
 use crate::stage::{GROUP, Stage, Who};
@@ -143,6 +143,28 @@ async fn a_period_is_previewed_and_begun_and_its_question_is_answered_by_a_butto
     assert_eq!(waiting().await, 2);
     let wrong = stage.post(Who::Operator, "/admin/period", "act=preview&period=2025&answer_by=2026-12-24").await;
     assert_eq!(wrong.status, 422, "{}", wrong.body);
+}
+
+#[tokio::test]
+async fn an_account_is_confirmed_on_its_owners_page_and_by_the_link_of_the_mail() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let mut config = enlace::config::Config::clone(&services.config);
+    config.directory.reconfirm = vec![enlace::domain::account::AccountKind::Ties];
+    services.config.replace(config);
+    assert!(!stage.get(Who::Member, "/me").await.body.contains("action=\"/c/"), "nobody is asked yet");
+    assert!(reconfirm::run(services).await.unwrap().asked > 0);
+    let me = plain(&stage.get(Who::Member, "/me").await.body);
+    let path = me.split("action=\"").find(|part| part.starts_with("/c/")).unwrap().split('"').next().unwrap().to_owned();
+    let question = stage.get(Who::Anonymous, &path).await;
+    assert!(question.status == 200 && question.body.contains("Do you still need your account"), "{}", question.body);
+    assert!(plain(&stage.get(Who::Member, "/me").await.body).contains(&path), "looking changes nothing");
+    assert_eq!(stage.site.post(&path, "").await.status, 200);
+    let me = plain(&stage.get(Who::Member, "/me").await.body);
+    assert!(!me.contains("/c/") && me.contains("confirm"), "{me}");
+    assert_eq!(stage.site.post(&path, "").await.status, 404, "said once");
+    let ana = enlace::service::account::show(services, stage.site.ana.address()).await.unwrap();
+    assert_eq!((ana.account.confirmed.as_deref(), ana.account.confirm_by), (Some("2026-11-24"), None));
 }
 
 #[tokio::test]

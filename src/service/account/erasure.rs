@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::{AccountChange, addresses, find, import, person};
 use crate::domain::address::EmailAddress;
-use crate::service::{Actor, Failure, Services, archive, directory, keyring, liaison, login, password, senders, session};
+use crate::service::{Actor, Failure, Services, archive, directory, keyring, liaison, login, password, reconfirm, senders, session};
 use crate::store::erasure::Vanishing;
 use crate::store::transfer::{Item, Place};
 
@@ -120,6 +120,7 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
     senders::forget(services, account.id).await?;
     password::forget(services, account.id).await?;
     addresses::forget(services, account.id).await?;
+    reconfirm::forget(services, account.id).await?;
     let names: Vec<&str> = account.addresses.iter().map(EmailAddress::as_str).collect();
     let vanishing = Vanishing::new(names, pseudonym.as_str(), services.now());
     crate::service::moderate::forget(services, &account.addresses, &vanishing).await?;

@@ -15,7 +15,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Role, SubscriptionState};
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::service::{Actor, Failure, Services, period};
+use crate::service::{Actor, Failure, Services, period, reconfirm};
 use crate::store::Request;
 
 /// What a request asks that waits for a manager.
@@ -86,6 +86,10 @@ pub async fn confirm(services: &Services, id: RequestId) -> Result<Outcome, Fail
         let rule = if known { Rule::Admitted } else { Rule::NotSubscribed };
         let said = Reason::new(rule, about);
         return Ok(if known { Outcome::Subscribed(said) } else { Outcome::NotSubscribed(said) });
+    }
+    if request.verb == reconfirm::VERB {
+        reconfirm::confirmed(services, &request).await?;
+        return Ok(Outcome::Subscribed(Reason::new(Rule::Admitted, [request.address.as_str(), services.config.service.name.as_str()])));
     }
     let group = services.group(&request.group)?;
     let wish = match request.verb.as_str() {

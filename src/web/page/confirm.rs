@@ -13,7 +13,7 @@ use crate::domain::post::{Post, PostKind, PostState};
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
 use crate::service::subscribe::Outcome;
-use crate::service::{Failure, liaison, moderate, period, subscribe};
+use crate::service::{Failure, liaison, moderate, period, reconfirm, subscribe};
 use crate::web::{Problem, Site, Visit};
 
 /// What a good token asks about.
@@ -22,6 +22,8 @@ enum Asked {
     Post(Box<Post>),
     /// A request that waits for its person: its verb and its group.
     Request(RequestId, String, String),
+    /// Accounts that have to be confirmed: her own, or those of an organisation, by name.
+    Accounts(RequestId, Option<(String, Vec<String>)>),
 }
 
 async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
@@ -33,6 +35,9 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
         }
         Some((_, id)) => {
             let request = store.request(RequestId(id)).await?;
+            if let Some(request) = request.as_ref().filter(|request| request.verb == reconfirm::VERB) {
+                return Ok(Some(Asked::Accounts(request.id, reconfirm::people(&site.services, request).await?)));
+            }
             request.map(|request| {
                 let groups = if request.verb == period::VERB { request.arguments.join(", ") } else { request.group.to_string() };
                 Asked::Request(request.id, request.verb, groups)
@@ -44,20 +49,29 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
 
 /// `GET /c/TOKEN`
 pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Result<Response, Problem> {
+    let mut people = Vec::new();
     let (question, about) = match read(&site, &token).await? {
         None => return Ok(site.bad_link(&visit)),
         Some(Asked::Post(post)) => {
             let groups = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             ("confirm-post", [post.subject.clone(), groups])
         }
+        Some(Asked::Accounts(_, None)) => ("confirm-account", [site.services.config.service.name.clone(), String::new()]),
+        Some(Asked::Accounts(_, Some((organisation, named)))) => {
+            people = named;
+            ("confirm-roster", [organisation, String::new()])
+        }
         Some(Asked::Request(_, verb, groups)) if verb == period::VERB => ("confirm-stay", [groups, String::new()]),
         Some(Asked::Request(_, verb, group)) => ("confirm-request", [site.word(&visit, &format!("request-{verb}")), group]),
     };
-    let button = context! { action => "", text => site.word(&visit, "confirm-button"), one_click => false, quiet => false };
+    let mut lines = vec![site.pages.word(visit.language, question, &about.each_ref().map(String::as_str))];
+    let accounts = matches!(question, "confirm-account" | "confirm-roster");
+    let button = context! { action => "", text => site.word(&visit, if accounts { "confirm-yes" } else { "confirm-button" }), one_click => false, quiet => false };
+    lines.append(&mut people);
     let content = context! {
-        lines => vec![site.pages.word(visit.language, question, &about.each_ref().map(String::as_str))],
+        lines => lines,
         button => button,
-        after => site.word(&visit, "confirm-nothing"),
+        after => site.word(&visit, if accounts { "confirm-rests" } else { "confirm-nothing" }),
         home => true,
     };
     Ok(site.show(&visit, "message.html", &site.word(&visit, "confirm-title"), content))
@@ -68,7 +82,7 @@ pub async fn confirm(State(site): State<Site>, Path(token): Path<String>, visit:
     let services = &site.services;
     let said = match read(&site, &token).await? {
         None => return Ok(site.bad_link(&visit)),
-        Some(Asked::Request(id, ..)) => match subscribe::confirm(services, id).await? {
+        Some(Asked::Request(id, ..) | Asked::Accounts(id, _)) => match subscribe::confirm(services, id).await? {
             Outcome::AwaitsApproval(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) | Outcome::NotSubscribed(reason) => {
                 services.texts.reason(visit.language, &reason)
             }

@@ -15,7 +15,7 @@ use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
 use crate::domain::subscription::{DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
-use crate::service::{Failure, account, meeting};
+use crate::service::{Failure, account, meeting, reconfirm};
 use crate::web::form::Form;
 use crate::web::page::choices::{Choice, delivery_choices, language_choices, language_name, languages_of, settings_of};
 use crate::web::{Problem, Site, Visit, after};
@@ -68,7 +68,18 @@ pub async fn show(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
     let latest = latest(&site, &visit, &active).await?;
     let waiting = account::addresses::waiting(&site.services, account.id).await?;
     let waiting: Vec<String> = waiting.into_iter().map(|wish| wish.address.to_string()).collect();
+    let questions: Vec<Value> = reconfirm::open(&site.services, account)
+        .await?
+        .into_iter()
+        .map(|one| {
+            let by = site.services.texts.date(visit.language, one.by);
+            context! { organisation => one.organisation, by => by, action => format!("/c/{}", one.token) }
+        })
+        .collect();
+    let confirmed = reconfirm::Confirmations::of(&site.services, std::slice::from_ref(account)).await?.about(account).confirmed;
     let content = context! {
+        questions => questions,
+        confirmed => confirmed.map(|day| site.services.texts.date(visit.language, day)),
         person => Value::from(Serde(person(&site, &visit, account))),
         cards => Value::from(Serde(&cards)),
         languages => Value::from(Serde(&language_choices(&site, &visit, &account.languages))),
