@@ -8,6 +8,7 @@ mod damage;
 #[allow(dead_code)]
 mod database;
 mod disk;
+mod erasure;
 mod postgres;
 mod samples;
 mod sled;

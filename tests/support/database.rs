@@ -132,6 +132,16 @@ impl Cluster {
         format!("postgres://enlace@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// The whole cluster as `pg_dumpall` writes it.
+    pub fn dump(&self) -> Vec<u8> {
+        let output = Command::new(programs().join("pg_dumpall"))
+            .args(["-h", "127.0.0.1", "-U", "enlace", "-p", &self.port.to_string()])
+            .output()
+            .expect("pg_dumpall starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
     /// Where its files lie.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,8 +1,11 @@
-//! Further addresses that a person adds to her account herself: asked for on her page, proved by a link in a mail to the new one.
+//! Addresses that a person adds to her account herself, and the one that she chooses for her mail.
 //!
-//! The wish waits in a register until the link is followed, for [`HOURS`]; it works once, and only for whoever is signed in to the
-//! account that asked. Nobody learns by it whether an address is known: the mail goes out only if nobody has the address, and the
-//! wish waits all the same.
+//! A further address is asked for on her page and proved by a link in a mail to it. The wish waits in a register until the link is
+//! followed, for [`HOURS`], and stays there for an erasure afterwards, because mail about her went to that address. The link works once,
+//! and only for whoever is signed in to the account that asked. Nobody learns by it whether an address is known: the mail goes out only
+//! if nobody has the address, and the wish waits all the same.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::HEXLOWER;
@@ -27,6 +30,8 @@ pub const ASKED_A_DAY: u64 = 5;
 /// Register of the wishes: `ACCOUNT-NUMBER`.
 const WISHES: &str = "address-wishes";
 const PAGE: usize = 100;
+/// Register of the address that a person chose for her mail: account → address, as it is compared.
+const CHOSEN: &str = "chosen-addresses";
 
 /// An address that waits for its link to be followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,21 +42,18 @@ pub struct AddressWish {
     pub until: DateTime<Utc>,
 }
 
-/// Addresses that wait; those whose link is over are forgotten on the way.
+/// Addresses that wait.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn waiting(services: &Services, account: AccountId) -> Result<Vec<AddressWish>, Failure> {
-    let now = services.now();
-    let mut waiting = Vec::new();
-    for (key, wish) in wishes(services, account).await? {
-        if wish.until <= now {
-            services.store.remove_entry(WISHES, &key).await?;
-        } else {
-            waiting.push(wish);
-        }
-    }
-    Ok(waiting)
+    let (now, wishes) = (services.now(), wishes(services, account).await?);
+    Ok(wishes.into_iter().map(|(_, wish)| wish).filter(|wish| wish.until > now).collect())
+}
+
+/// Every address that was asked for and did not become hers: mail went there about her, which an erasure has to find.
+pub(super) async fn asked(services: &Services, account: AccountId) -> Result<Vec<EmailAddress>, Failure> {
+    Ok(wishes(services, account).await?.into_iter().map(|(_, wish)| wish.address).collect())
 }
 
 /// Notes the wish and mails the link to the new address, unless somebody has it already.
@@ -133,8 +135,11 @@ pub async fn confirm(services: &Services, actor: &Actor, account: &Account, toke
 /// `NotFound` when she does not have it, `Invalid` when it is her only one; or when the store fails.
 pub async fn remove(services: &Services, actor: &Actor, account: &Account, address: &str) -> Result<Option<AccountChange>, Failure> {
     for (key, wish) in wishes(services, account.id).await? {
-        if wish.address.as_str() == address {
-            services.store.remove_entry(WISHES, &key).await?;
+        if wish.address.as_str() == address && wish.until > services.now() {
+            // That she asked is still known, for an erasure.
+            let version = services.store.entry(WISHES, &key).await?.map_or(0, |(version, _)| version);
+            let over = AddressWish { until: services.now(), ..wish };
+            services.store.put_entry(WISHES, &key, version, record::encode(&over)?).await?;
             return Ok(None);
         }
     }
@@ -149,11 +154,62 @@ pub async fn remove(services: &Services, actor: &Actor, account: &Account, addre
     change(services, actor, "account address", account.clone(), after, false).await.map(Some)
 }
 
-/// Forgets the wishes of an account that is erased.
+/// Sends her mail to that one of her addresses from now on; an import keeps to it as long as its source has the address.
+///
+/// # Errors
+/// `NotFound` when she does not have it; or when the store fails.
+pub async fn choose(services: &Services, actor: &Actor, account: &Account, address: &str) -> Result<AccountChange, Failure> {
+    let mut after = account.clone();
+    if !put_first(&mut after, address) {
+        return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
+    }
+    let (key, chosen) = (account.id.to_string(), after.address().key().into_bytes());
+    let version = services.store.entry(CHOSEN, &key).await?.map_or(0, |(version, _)| version);
+    services.store.put_entry(CHOSEN, &key, version, chosen).await?;
+    change(services, actor, "account address", account.clone(), after, false).await
+}
+
+/// Puts that address in front of the others, if she has it.
+fn put_first(account: &mut Account, address: &str) -> bool {
+    let place = account.addresses.iter().position(|one| one.key() == address.to_lowercase() || one.as_str() == address);
+    if let Some(place) = place {
+        account.addresses[..=place].rotate_right(1);
+    }
+    place.is_some()
+}
+
+/// What people chose, for an import.
+pub(super) struct Chosen(HashMap<AccountId, String>);
+
+impl Chosen {
+    /// All there are.
+    pub(super) async fn load(services: &Services) -> Result<Self, Failure> {
+        let mut chosen = HashMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = services.store.entries(CHOSEN, after.as_deref(), PAGE).await?;
+            let Some((last, ..)) = page.last() else { return Ok(Self(chosen)) };
+            after = Some(last.clone());
+            chosen.extend(page.into_iter().filter_map(|(key, _, bytes)| Some((key.parse().ok()?, String::from_utf8(bytes).ok()?))));
+        }
+    }
+
+    /// Puts the address that she chose in front again, if the source still lists it.
+    pub(super) fn keep(&self, account: &mut Account, listed: &[EmailAddress]) {
+        if let Some(chosen) = self.0.get(&account.id)
+            && listed.iter().any(|address| address.key() == *chosen)
+        {
+            put_first(account, chosen);
+        }
+    }
+}
+
+/// Forgets the wishes and the choice of an account that is erased.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn forget(services: &Services, account: AccountId) -> Result<(), Failure> {
+    services.store.remove_entry(CHOSEN, &account.to_string()).await?;
     for (key, _) in wishes(services, account).await? {
         services.store.remove_entry(WISHES, &key).await?;
     }
@@ -168,14 +224,26 @@ async fn found(services: &Services, account: &Account, token: &str) -> Result<Op
     }
     let key = key(account.id, number);
     let Some((_, bytes)) = services.store.entry(WISHES, &key).await? else { return Ok(None) };
-    Ok(Some((key.clone(), record::decode(&format!("the address that waits under {key}"), &bytes)?)))
+    let wish: AddressWish = record::decode(&format!("the address that waits under {key}"), &bytes)?;
+    Ok((wish.until > services.now()).then_some((key, wish)))
 }
 
 async fn wishes(services: &Services, account: AccountId) -> Result<Vec<(String, AddressWish)>, Failure> {
     let prefix = format!("{account}-");
-    let page = services.store.entries(WISHES, Some(&prefix), PAGE).await?;
-    let own = page.into_iter().take_while(|(key, ..)| key.starts_with(&prefix));
-    own.map(|(key, _, bytes)| Ok((key.clone(), record::decode(&format!("the address that waits under {key}"), &bytes)?))).collect()
+    let mut found = Vec::new();
+    let mut after = prefix.clone();
+    loop {
+        let page = services.store.entries(WISHES, Some(&after), PAGE).await?;
+        let Some((last, ..)) = page.last() else { return Ok(found) };
+        after.clone_from(last);
+        for (key, _, bytes) in page {
+            if !key.starts_with(&prefix) {
+                return Ok(found);
+            }
+            let wish = record::decode(&format!("the address that waits under {key}"), &bytes)?;
+            found.push((key, wish));
+        }
+    }
 }
 
 fn key(account: AccountId, number: &[u8]) -> String {
@@ -230,6 +298,29 @@ mod tests {
         let ana = of(&trial, "ana@home.test").await;
         assert_eq!(ana.addresses, [address("ana@home.test")]);
         assert!(matches!(remove(services, &operator(), &ana, "ana@home.test").await, Err(Failure::Invalid(_))));
+    }
+
+    #[tokio::test]
+    async fn an_import_keeps_the_address_that_she_chose_as_long_as_it_is_listed() {
+        use crate::service::account::{Manner, import};
+        let trial = Trial::peopled().await;
+        let services = &trial.services;
+        let read = async |emails: &str| {
+            let file = format!("email,kind\n{emails},ties\n");
+            import(services, &operator(), file.as_bytes(), "a.csv", Manner::default()).await.unwrap();
+            let ana = of(&trial, "ana@x.test").await;
+            ana.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(read("ana@x.test;ana@y.test").await, "ana@x.test ana@y.test");
+        assert_eq!(read("ana@y.test;ana@x.test").await, "ana@y.test ana@x.test", "who chose nothing follows the directory");
+        let ana = of(&trial, "ana@x.test").await;
+        assert!(matches!(choose(services, &operator(), &ana, "ben@x.test").await, Err(Failure::NotFound(_))));
+        choose(services, &operator(), &ana, "ana@x.test").await.unwrap();
+        assert_eq!(read("ana@y.test;ana@z.test;ana@x.test").await, "ana@x.test ana@y.test ana@z.test");
+        assert_eq!(read("ana@y.test;ana@z.test").await, "ana@y.test ana@z.test ana@x.test", "the directory does not list it any more");
+        assert_eq!(read("ana@z.test;ana@X.test").await, "ana@x.test ana@z.test ana@y.test", "it does again");
+        crate::service::account::erase(services, &operator(), &address("ana@x.test"), false).await.unwrap();
+        assert!(services.store.entries(CHOSEN, None, 9).await.unwrap().is_empty());
     }
 
     #[tokio::test]

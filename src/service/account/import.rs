@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
+use super::addresses::Chosen;
 use super::{PAGE, Tombstones};
 use crate::config::Problem;
 use crate::directory::builtin::{self, Entries, Entry};
@@ -227,6 +228,7 @@ async fn merge(
     report: &mut ImportReport,
 ) -> Result<Vec<Account>, Failure> {
     let departed = !services.store.entries(DEPARTED, None, 1).await?.is_empty();
+    let chosen = Chosen::load(services).await?;
     let mut changed = Vec::new();
     let mut taken: HashSet<AccountId> = HashSet::new();
     for entry in entries {
@@ -254,6 +256,7 @@ async fn merge(
         };
         taken.insert(account.id);
         entry.onto(&mut account);
+        chosen.keep(&mut account, &entry.addresses);
         let address = account.address().clone();
         match before {
             None => {

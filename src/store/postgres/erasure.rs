@@ -29,9 +29,18 @@ const RECORDS: [&str; 4] =
     ["SELECT record FROM posts", "SELECT record FROM entries", "SELECT value FROM settings", "SELECT record FROM requests"];
 /// Marks, counters and repetition keys, by table.
 const KEYS: [(&str, &str); 3] = [
-    ("SELECT kind, key FROM marks WHERE position($1 in key) > 0", "DELETE FROM marks WHERE kind = $1 AND key = $2"),
-    ("SELECT kind, key FROM tallies WHERE position($1 in key) > 0", "DELETE FROM tallies WHERE kind = $1 AND key = $2"),
-    ("SELECT key AS kind, key FROM repetitions WHERE position($1 in key) > 0", "DELETE FROM repetitions WHERE key = $1 AND key = $2"),
+    (
+        "SELECT kind, key FROM marks WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
+        "DELETE FROM marks WHERE kind = $1 AND key = $2",
+    ),
+    (
+        "SELECT kind, key FROM tallies WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
+        "DELETE FROM tallies WHERE kind = $1 AND key = $2",
+    ),
+    (
+        "SELECT key AS kind, key FROM repetitions WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
+        "DELETE FROM repetitions WHERE key = $1 AND key = $2",
+    ),
 ];
 
 /// A name of a body as it is remembered: sixteen octets, by the hundred thousand.
@@ -94,7 +103,9 @@ impl Access {
 
     async fn pseudonymise_audit(&self, needle: &[u8], person: &Vanishing) -> Result<u64> {
         let rows: Vec<(i64, i64, i64, Vec<u8>)> = statement!(self, |connection| {
-            let query = sqlx::query_as("SELECT at, place, node, record FROM audit WHERE position($1 in record) > 0");
+            let query = sqlx::query_as(
+                "SELECT at, place, node, record FROM audit WHERE position(lower(encode($1, 'escape')) in lower(encode(record, 'escape'))) > 0",
+            );
             Ok(query.bind(needle).fetch_all(connection).await?)
         })?;
         let mut replaced = 0;
@@ -150,13 +161,13 @@ impl Access {
 impl Erasure for PostgresStore {
     async fn pseudonymise(&self, person: Vanishing) -> Result<Replaced> {
         let mut replaced = Replaced::default();
-        // As they were written: in lower case, and as the person writes them.
+        // In any case: octets as text, in which all but letters of ASCII are escaped.
         for needle in person.forms() {
             let needle = needle.as_bytes();
             let batches: Vec<(i64, i32)> = statement!(self.access, |connection| {
                 let query = sqlx::query_as(
                     "SELECT b.post, b.number FROM batches b JOIN slices s ON s.post = b.post AND s.planner = b.planner \
-                     AND s.number = b.number WHERE position($1 in s.plan) > 0",
+                     AND s.number = b.number WHERE position(lower(encode($1, 'escape')) in lower(encode(s.plan, 'escape'))) > 0",
                 );
                 Ok(query.bind(needle).fetch_all(connection).await?)
             })?;
@@ -165,7 +176,9 @@ impl Erasure for PostgresStore {
                 replaced.recipients += self.access.pseudonymise_batch(key, &person).await?;
             }
             let found: Vec<i64> = statement!(self.access, |connection| {
-                let query = sqlx::query_scalar("SELECT id FROM posts WHERE position($1 in record) > 0 ORDER BY id");
+                let query = sqlx::query_scalar(
+                    "SELECT id FROM posts WHERE position(lower(encode($1, 'escape')) in lower(encode(record, 'escape'))) > 0 ORDER BY id",
+                );
                 Ok(query.bind(needle).fetch_all(connection).await?)
             })?;
             for id in found.into_iter().map(|id| PostId(identifier(id))) {

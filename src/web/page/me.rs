@@ -306,10 +306,7 @@ pub async fn address(State(site): State<Site>, visit: Visit, form: Form) -> Resu
         account::addresses::ask(&site.services, &visit.actor(), account, &address).await?;
         return Ok(after("/me", "address-asked"));
     }
-    let first = account.addresses.iter().find(|address| address.as_str() == form.get("first")).ok_or_else(Problem::missing)?;
-    let others = account.addresses.iter().filter(|address| *address != first);
-    let all: Vec<&str> = std::iter::once(first).chain(others).map(crate::domain::address::EmailAddress::as_str).collect();
-    account::set(&site.services, &visit.actor(), first, &[format!("email={}", all.join(";"))], false).await?;
+    account::addresses::choose(&site.services, &visit.actor(), account, form.get("first")).await?;
     Ok(after("/me", "saved"))
 }
 
