@@ -159,7 +159,7 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
             }
         };
         for post in posts {
-            if matches!(post.audience, Audience::Listed(_)) && !begun.contains(&post.id) {
+            if matches!(post.audience, Audience::Listed(_) | Audience::Role(..)) && !begun.contains(&post.id) {
                 if !plan_one(&floor, timezone, &post).await {
                     begun.insert(post.id);
                 }

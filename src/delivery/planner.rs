@@ -22,7 +22,7 @@ use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Subscription;
 use crate::service::meeting::mailed;
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::service::{Failure, Services, digest, webhook};
+use crate::service::{Failure, Services, digest, roles, webhook};
 use crate::store::{BATCH_RECIPIENTS, BatchKey, Result, Store, StoreError};
 
 /// Members read at once.
@@ -51,6 +51,15 @@ pub async fn plan(services: &Services, timezone: Tz, post: &Post) -> Result<u64>
     match &post.audience {
         Audience::Listed(recipients) => {
             for recipient in recipients {
+                batches.push(recipient.clone()).await?;
+            }
+        }
+        Audience::Role(role, before) => {
+            let now = match groups_of(services, post).first() {
+                Some(group) => roles::holders(services, group, *role).await?,
+                None => Vec::new(),
+            };
+            for recipient in if now.is_empty() { before } else { &now } {
                 batches.push(recipient.clone()).await?;
             }
         }

@@ -213,7 +213,7 @@ impl Earlier<'_> {
         self.next += 1;
         let forms = match &self.post.audience {
             Audience::Routed(routed) => &routed.forms[..],
-            Audience::Listed(_) | Audience::Subscribers => &[],
+            Audience::Listed(_) | Audience::Role(..) | Audience::Subscribers => &[],
         };
         for row in rows {
             let Some(account) = row.planned.account else { continue };

@@ -96,6 +96,19 @@ pub enum Audience {
     Listed(Vec<PlannedRecipient>),
     /// Subscribers and mailboxes, as the routing table of a liaison statement has them.
     Routed(Box<Routed>),
+    // Append only: the position of an audience is part of the stored form.
+    /// Whoever has the role in the first group when the plan is made; if nobody has it any more, those who had it when the post was
+    /// accepted, so that mail to a role is never lost.
+    Role(RoleAddress, Vec<PlannedRecipient>),
+}
+
+/// A role of a group that has an address: `L-owner@` and `L-chairs@`, `L-tsb@`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleAddress {
+    /// The managers.
+    Managers,
+    /// The secretariat.
+    Secretariat,
 }
 
 /// What the plan of a liaison statement needs beside the post.

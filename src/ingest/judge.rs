@@ -7,11 +7,9 @@ use crate::domain::account::Account;
 use crate::domain::address::ReversePath;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::Group;
-use crate::domain::ledger::{PlannedRecipient, RecipientState};
-use crate::domain::post::{Arrival, Audience, BodyRef, MEETING_ORIGIN, PostKind, PostState};
+use crate::domain::post::{Arrival, Audience, BodyRef, MEETING_ORIGIN, PostKind, PostState, RoleAddress};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
-use crate::domain::subscription::Role;
 use crate::mail::compose;
 use crate::mail::message::HOPS;
 use crate::mail::token::Purpose;
@@ -19,6 +17,7 @@ use crate::measure::{Stage, Timer};
 use crate::service::moderate;
 use crate::service::post::{self, NewPost};
 use crate::service::robot::{self, Allowance, RobotMail};
+use crate::service::roles;
 use crate::smtp::{Answer, Content};
 use crate::store::{BodySource, Kept};
 
@@ -239,8 +238,8 @@ impl Incoming {
             // It is carried out when its time comes, and what it brings goes to the subscribers.
             Address::Announce if is_meeting => Audience::Listed(Vec::new()),
             Address::List | Address::Announce => Audience::Subscribers,
-            Address::Owner => Audience::Listed(self.owners(groups[0]).await?),
-            Address::Secretariat => Audience::Listed(self.secretariat(groups[0]).await?),
+            Address::Owner => self.role(groups[0], RoleAddress::Managers).await?,
+            Address::Secretariat => self.role(groups[0], RoleAddress::Secretariat).await?,
         };
         let new = NewPost {
             groups: groups.to_vec(),
@@ -261,48 +260,17 @@ impl Incoming {
         Ok((id, kept))
     }
 
-    /// The managers; without one the secretariat's mailboxes, so that mail to an owner is never lost.
-    async fn owners(&self, group: &Group) -> Result<Vec<PlannedRecipient>, Refusal> {
-        let reason = || Reason::new(Rule::ChairmanCopy, [group.code.as_str()]);
-        let managers = self.services.members_with_role(&group.code, Role::Manager).await?;
-        let mut owners: Vec<PlannedRecipient> = managers
-            .iter()
-            .filter(|(subscription, _)| subscription.is_active())
-            .map(|(_, account)| recipient(account.address().as_str(), Some(account), reason()))
-            .collect();
-        if owners.is_empty() {
-            let mailboxes = group.secretariat.iter().chain(&group.contact);
-            owners = mailboxes.map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
-            owners.dedup_by(|a, b| a.address.eq_ignore_ascii_case(&b.address));
-        }
-        if owners.is_empty() {
-            let text = format!("{} has neither manager nor secretariat; write to the postmaster", group.code);
+    /// Whoever has the role when the post is planned; somebody has to have it now, or the mail would be taken for nobody.
+    async fn role(&self, group: &Group, role: RoleAddress) -> Result<Audience, Refusal> {
+        let now = roles::holders(&self.services, group, role).await?;
+        if now.is_empty() {
+            let text = match role {
+                RoleAddress::Managers => format!("{} has neither manager nor secretariat; write to the postmaster", group.code),
+                RoleAddress::Secretariat => format!("{} has no secretariat here; write to the postmaster", group.code),
+            };
             return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
         }
-        Ok(owners)
-    }
-
-    /// The secretariat's mailboxes, else who has the role in the directory.
-    async fn secretariat(&self, group: &Group) -> Result<Vec<PlannedRecipient>, Refusal> {
-        let reason = || Reason::new(Rule::RoleCopy, [group.code.as_str(), "TSB"]);
-        let mut found: Vec<PlannedRecipient> =
-            group.secretariat.iter().map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
-        let mut after = None;
-        while found.is_empty() {
-            let page = self.services.store.accounts(after, 1_000).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            let of_group = page.iter().filter(|account| account.is_tsb_of(&group.code));
-            found.extend(of_group.map(|account| recipient(account.address().as_str(), Some(account), reason())));
-        }
-        if found.is_empty() {
-            found = group.contact.iter().map(|mailbox| recipient(mailbox.as_str(), None, reason())).collect();
-        }
-        if found.is_empty() {
-            let text = format!("{} has no secretariat here; write to the postmaster", group.code);
-            return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
-        }
-        Ok(found)
+        Ok(Audience::Role(role, now))
     }
 
     /// What follows from a held post: a question to its author, a notice to the moderators. The post is safe already,
@@ -376,16 +344,5 @@ impl Incoming {
         };
         robot::send(&self.services, mail).await?;
         Ok(())
-    }
-}
-
-fn recipient(address: &str, account: Option<&Account>, reason: Reason) -> PlannedRecipient {
-    PlannedRecipient {
-        address: address.to_owned(),
-        account: account.map(|account| account.id),
-        group: 0,
-        edition: 0,
-        state: RecipientState::Planned,
-        reason,
     }
 }

@@ -35,6 +35,7 @@ pub mod retention;
 pub mod review;
 pub mod rights;
 pub mod robot;
+pub mod roles;
 pub mod senders;
 pub mod session;
 pub mod signing;

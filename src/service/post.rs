@@ -6,7 +6,7 @@ use super::{Actor, Failure, Services, moderate, senders};
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
-use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, PostState};
+use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, PostState, RoleAddress};
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
 use crate::measure::{Stage, Timer};
@@ -77,11 +77,14 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
 
 /// A Message-ID is known per list, never by itself: the same message to two lists is two posts.
 ///
-/// Mail to a role is told apart by who holds it: the same message to managers and to the secretariat is two.
+/// Mail to a role is told apart by the role: the same message to managers and to the secretariat is two.
 fn repetition_key(group: &Group, kind: PostKind, audience: &Audience, message_id: &str) -> String {
-    if let (PostKind::Owner, Audience::Listed(rows)) = (kind, audience) {
-        let first = rows.first().map_or("", |row| row.address.as_str());
-        return format!("{}|{} {first}|{message_id}", group.code, kind.as_str());
+    if let (PostKind::Owner, Audience::Role(role, _)) = (kind, audience) {
+        let role = match role {
+            RoleAddress::Managers => "managers",
+            RoleAddress::Secretariat => "secretariat",
+        };
+        return format!("{}|{} {role}|{message_id}", group.code, kind.as_str());
     }
     format!("{}|{}|{message_id}", group.code, kind.as_str())
 }

@@ -184,7 +184,7 @@ async fn forget(services: &Services, code: &GroupCode, before: DateTime<Utc>, do
             if !is_over {
                 until = until.min(post.id.0.saturating_sub(1));
             }
-            if let Audience::Listed(listed) = &mut post.audience
+            if let Audience::Listed(listed) | Audience::Role(_, listed) = &mut post.audience
                 && is_over
                 && !listed.is_empty()
             {

@@ -184,7 +184,7 @@ impl Vanishing {
     pub(super) fn hide_post(&self, post: &mut Post) -> bool {
         let listed = match &mut post.audience {
             Audience::Subscribers => false,
-            Audience::Listed(recipients) => self.hide_recipients(recipients),
+            Audience::Listed(recipients) | Audience::Role(_, recipients) => self.hide_recipients(recipients),
             Audience::Routed(routed) => self.hide_recipients(&mut routed.mailboxes),
         };
         let reason = match &mut post.state {

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use enlace::delivery::Settings;
+use enlace::domain::id::AccountId;
 use enlace::domain::ledger::{PlannedRecipient, RecipientState, RelayAnswer};
-use enlace::domain::post::{Audience, PostKind};
+use enlace::domain::post::{Audience, PostKind, RoleAddress};
 use enlace::domain::reason::{Reason, Rule};
+use enlace::domain::subscription::{Role, Subscription};
 use enlace::service::queue::PAUSED;
 use enlace::smtp::relay::scripted::ScriptedRelay;
+use enlace::store::BatchKey;
 
 use crate::sink::{Act, Manner, Sink, Step};
-use crate::world::{World, group, until, until_done};
+use crate::world::{World, account, code, group, until, until_done};
 
 fn recipient_of(argument: &str) -> &str {
     argument.trim_start_matches("TO:<").trim_end_matches('>')
@@ -326,6 +329,37 @@ async fn a_list_of_recipients_is_served_as_it_is() {
     until_done(&world, nobody).await;
     let counts = world.counts(post).await;
     assert_eq!((counts.sent, counts.suppressed), (2, 1));
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn mail_to_a_role_goes_to_whoever_has_it_when_it_goes_out() {
+    let world = World::new().await;
+    world.group(group("SG12", true), 1..4).await;
+    world.group(group("SG13", true), 4..5).await;
+    let role = async |number: u64, role| {
+        let one = world.store.subscription(&code("SG12"), AccountId(number)).await.unwrap().unwrap();
+        world.store.put_subscriptions(vec![Subscription { role, ..one }]).await.unwrap();
+    };
+    let before = |number: u64| {
+        let reason = Reason::new(Rule::ChairmanCopy, ["SG12"]);
+        let (address, account) = (account(number).address().to_string(), Some(AccountId(number)));
+        PlannedRecipient { address, account, group: 0, edition: 0, state: RecipientState::Planned, reason }
+    };
+    // Reader 1 managed the group when the mail was accepted, and reader 2 does now.
+    role(2, Role::Manager).await;
+    let relay = ScriptedRelay::new();
+    let to = |number| Audience::Role(RoleAddress::Managers, vec![before(number)]);
+    let changed = world.keep(&["SG12"], PostKind::Owner, None, to(1), b"hello\r\n").await;
+    // Nobody manages this one any more: those of then get it, so that nothing is lost.
+    let left = world.keep(&["SG13"], PostKind::Owner, None, to(4), b"hello\r\n").await;
+    let delivery = world.deliver(Arc::new(relay.clone())).await;
+    for (post, number) in [(changed, 2), (left, 4)] {
+        until_done(&world, post).await;
+        let rows = world.store.batch(BatchKey { post, number: 0 }).await.unwrap();
+        let who: Vec<_> = rows.iter().map(|row| (row.planned.address.clone(), row.state)).collect();
+        assert_eq!(who, [(account(number).address().to_string(), RecipientState::Sent)]);
+    }
     delivery.stop().await;
 }
 
