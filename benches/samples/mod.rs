@@ -39,6 +39,8 @@ pub fn group(code: &str, personal: bool) -> Group {
         house: enlace::domain::house::HouseRules::default(),
         monthly_reminder: false,
         retired: false,
+        parent_must_endorse: false,
+        meetings: enlace::domain::meeting::OwnLeadTimes::default(),
     }
 }
 

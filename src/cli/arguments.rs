@@ -369,6 +369,9 @@ pub struct MemberOptions {
     /// Last day of that delivery; afterwards each post by itself.
     #[arg(long, value_name = "DATE", requires = "delivery")]
     pub until: Option<String>,
+    /// Days without mail, such as `"from 2027-01-10 until 2027-01-15"`, after which everything is as before; `none` ends them.
+    #[arg(long, value_name = "DAYS")]
+    pub absence: Option<String>,
     /// Streams that are on, such as `announce,liaison`.
     #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
     pub streams: Option<Vec<String>>,

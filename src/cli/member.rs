@@ -103,6 +103,7 @@ fn settings(context: &Context<'_>, options: &MemberOptions) -> Result<Settings, 
         ("moderated", yes_or_no(options.moderated)),
         ("plain_digest", yes_or_no(options.plain_digest)),
         ("invitations", yes_or_no(options.invitations)),
+        ("absence", options.absence.clone()),
     ];
     for (key, value) in given {
         if let Some(value) = value {
@@ -152,7 +153,7 @@ fn table(rows: &[MemberRow]) -> Table {
         table.row([
             row.address.clone(),
             row.role.to_owned(),
-            row.delivery.clone(),
+            row.absence.as_ref().map_or_else(|| row.delivery.clone(), |absence| format!("{}, none {absence}", row.delivery)),
             if row.languages.is_empty() { "-".to_owned() } else { row.languages.join(",") },
             row.streams.join(","),
             row.state.to_owned(),

@@ -227,5 +227,7 @@ pub fn bare_group(code: &GroupCode) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: true,
+        parent_must_endorse: false,
+        meetings: crate::domain::meeting::OwnLeadTimes::default(),
     }
 }

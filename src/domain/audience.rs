@@ -177,12 +177,12 @@ fn why_not(post: &PostFacts<'_>, group: &Group, account: &Account, subscription:
     if !subscription.streams.contains(&stream) {
         return Some(Reason::new(Rule::StreamOff, [address, stream.as_str(), code]));
     }
-    if post.calendar && subscription.invitations && subscription.delivery.mode_on(post.today) != DeliveryMode::None {
+    if post.calendar && subscription.invitations && subscription.mode_on(post.today) != DeliveryMode::None {
         return Some(Reason::new(Rule::OwnInvitation, [address, code]));
     }
-    match (subscription.delivery.mode_on(post.today), post.kind) {
+    match (subscription.mode_on(post.today), post.kind) {
         (DeliveryMode::None, _) => {
-            let until = subscription.delivery.until.map(|day| format!(" until {day}")).unwrap_or_default();
+            let until = subscription.until_on(post.today).map(|day| format!(" until {day}")).unwrap_or_default();
             Some(Reason::new(Rule::DeliveryNone, [address, code, &until]))
         }
         (DeliveryMode::Digest, PostKind::Discussion) => Some(Reason::new(Rule::InDigest, [address, code])),

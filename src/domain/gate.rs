@@ -403,4 +403,4 @@ fn if_proved(sender: &SenderProof, reason: Reason) -> Verdict {
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::address::EmailAddress;
 use super::house::HouseRules;
 use super::language::{Language, Localized};
+use super::meeting::OwnLeadTimes;
 
 /// The official acronym of a group, such as `SG12RG-AMR`: letters, digits and hyphens, upper case, at most 32.
 ///
@@ -280,6 +281,11 @@ pub struct Group {
     pub monthly_reminder: bool,
     /// Ended: keeps its archive, takes no mail.
     pub retired: bool,
+    // What follows came after the first stored form: see `store::record`.
+    /// Is a statement that the group itself approved held until its parent endorses it (DOMAIN 5.4, V5)?
+    pub parent_must_endorse: bool,
+    /// Lead times of the meetings that it leads, in place of the service's.
+    pub meetings: OwnLeadTimes,
 }
 
 impl Group {

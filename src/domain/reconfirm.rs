@@ -1,15 +1,15 @@
 //! Whether an account, or an organisation's roster of accounts, is asked again if it is still needed (DOMAIN 1.3 and 1.9).
 //!
 //! Pure: from what is noted of it and a day to the next [`Step`]. A step that was missed is taken once, late and merged with those behind
-//! it; and nobody is suspended who was not reminded [`REMINDERS`] times, the last of them [`LAST_DAYS`] days before.
+//! it; and nobody is suspended who did not get the last reminder three days before.
 
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use super::id::RequestId;
 
-/// A reminder goes out so many days before the last day for the answer.
-pub const REMINDERS: [u64; 2] = [14, LAST_DAYS];
+/// The number of each reminder among the mails of a round, and how many days before the last day for the answer it goes out.
+const REMINDERS: [(u8, u64); 2] = [(2, 14), (LAST_MAIL, LAST_DAYS)];
 /// The last reminder, and the least that anybody has after it.
 const LAST_DAYS: u64 = 3;
 
@@ -60,7 +60,7 @@ pub enum Step {
 }
 
 /// Number of the last mail of a round.
-const LAST_MAIL: u8 = 1 + REMINDERS.len() as u8;
+const LAST_MAIL: u8 = 3;
 
 /// The next step on `today` for what came into being on `since`.
 pub fn step(confirmation: &Confirmation, since: NaiveDate, terms: Terms, today: NaiveDate) -> Step {
@@ -72,8 +72,8 @@ pub fn step(confirmation: &Confirmation, since: NaiveDate, terms: Terms, today: 
         return if is_due(round.asked) { Step::Ask } else { Step::Wait };
     }
     // Of several mails that are due only the last goes out.
-    let reminders = (2..).zip(REMINDERS).filter(|(_, days)| today >= round.by.checked_sub_days(Days::new(*days)).unwrap_or(round.by));
-    let due = reminders.map(|(number, _)| number).max().unwrap_or(1);
+    let reminders = REMINDERS.iter().filter(|(_, days)| today >= round.by.checked_sub_days(Days::new(*days)).unwrap_or(round.by));
+    let due = reminders.map(|(number, _)| *number).max().unwrap_or(1);
     if due > round.told {
         let by = if due == LAST_MAIL { round.by.max(later(today, LAST_DAYS)) } else { round.by };
         return Step::Tell(due, by);

@@ -68,6 +68,22 @@ impl Delivery {
     }
 }
 
+/// Days on which nothing is sent to her; what she chose otherwise stands still and comes back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// First day.
+    pub from: NaiveDate,
+    /// Last day.
+    pub until: NaiveDate,
+}
+
+impl Absence {
+    /// Is she away on `today`?
+    pub fn holds(self, today: NaiveDate) -> bool {
+        (self.from..=self.until).contains(&today)
+    }
+}
+
 /// What she may do in the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,6 +189,9 @@ pub struct Subscription {
     pub invitation: Option<Invitation>,
     /// Since when.
     pub since: DateTime<Utc>,
+    // What follows came after the first stored form: see `store::record`.
+    /// Days without mail, now or later.
+    pub absence: Option<Absence>,
 }
 
 impl Subscription {
@@ -195,7 +214,19 @@ impl Subscription {
             provenance,
             invitation: None,
             since,
+            absence: None,
         }
+    }
+
+    /// How posts reach her on `today`.
+    pub fn mode_on(&self, today: NaiveDate) -> DeliveryMode {
+        if self.absence.is_some_and(|absence| absence.holds(today)) { DeliveryMode::None } else { self.delivery.mode_on(today) }
+    }
+
+    /// Last day of the mode in force on `today`, if it ends.
+    pub fn until_on(&self, today: NaiveDate) -> Option<NaiveDate> {
+        let absence = self.absence.filter(|absence| absence.holds(today));
+        absence.map_or_else(|| self.delivery.until.filter(|until| today <= *until), |absence| Some(absence.until))
     }
 
     /// Is it in force?

@@ -15,7 +15,7 @@ use crate::domain::group::Group;
 use crate::domain::id::PostId;
 use crate::domain::language::Language;
 use crate::domain::reason::{Reason, Rule, fill};
-use crate::domain::subscription::Delivery;
+use crate::domain::subscription::{Absence, Delivery};
 use crate::mail::command::{self, Command, Problem, Switch};
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
@@ -268,7 +268,11 @@ fn wish(command: &Command) -> Option<Wish> {
         Command::Unsubscribe => Wish::Unsubscribe,
         Command::SetLanguages(languages) => Wish::Set(Settings { languages: Some(languages.clone()), ..Settings::default() }),
         Command::SetDelivery(mode, until) => {
-            Wish::Set(Settings { delivery: Some(Delivery { mode: *mode, until: *until }), ..Settings::default() })
+            // Who says how posts are to reach her is back.
+            Wish::Set(Settings { delivery: Some(Delivery { mode: *mode, until: *until }), absence: Some(None), ..Settings::default() })
+        }
+        Command::SetAbsence(from, until) => {
+            Wish::Set(Settings { absence: Some(Some(Absence { from: *from, until: *until })), ..Settings::default() })
         }
         Command::SetStreams(streams) => Wish::Set(Settings { streams: Some(streams.clone()), ..Settings::default() }),
         Command::SetSwitch(switch, on) => {
@@ -298,6 +302,7 @@ fn words(command: &Command) -> String {
             format!("set language {}", languages.iter().map(Language::as_str).collect::<Vec<_>>().join(","))
         }
         Command::SetDelivery(mode, until) => format!("set delivery {}", delivery_text(Delivery { mode: *mode, until: *until })),
+        Command::SetAbsence(from, until) => format!("set delivery none from {from} until {until}"),
         Command::SetStreams(streams) => {
             format!("set streams {}", streams.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(","))
         }

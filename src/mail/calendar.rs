@@ -72,8 +72,8 @@ impl Method {
 pub struct Setting<'a> {
     /// Who stands behind it.
     pub organizer: &'a Organizer,
-    /// Deadlines are computed with it.
-    pub lead_times: &'a LeadTimes,
+    /// Deadlines of a meeting are computed with what it says.
+    pub lead_times: &'a (dyn Fn(&Meeting) -> LeadTimes + Sync),
     /// The reader's languages in order; texts are joined as `English / Español`, because SUMMARY, DESCRIPTION and
     /// LOCATION may occur only once.
     pub languages: &'a [Language],
@@ -182,7 +182,8 @@ fn empty() -> Calendar {
 }
 
 fn events(meeting: &Meeting, method: &Method, setting: &Setting<'_>) -> Vec<Event> {
-    let mut events: Vec<Event> = entries(meeting, setting.lead_times).iter().map(|entry| event(meeting, entry, method, setting)).collect();
+    let mut events: Vec<Event> =
+        entries(meeting, &(setting.lead_times)(meeting)).iter().map(|entry| event(meeting, entry, method, setting)).collect();
     // A published object also takes back what an earlier one had and this has not.
     for gone in &meeting.gone {
         let mut event = stamped(meeting, &gone.name, method, setting);
@@ -241,7 +242,7 @@ fn event(meeting: &Meeting, entry: &Entry, method: &Method, setting: &Setting<'_
     }
     match entry.kind {
         EntryKind::Whole => {
-            for other in entries(meeting, setting.lead_times).iter().filter(|e| matches!(e.kind, EntryKind::Part(_))) {
+            for other in entries(meeting, &(setting.lead_times)(meeting)).iter().filter(|e| matches!(e.kind, EntryKind::Part(_))) {
                 related(&mut event, meeting, &other.name, "SIBLING");
             }
         }

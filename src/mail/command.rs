@@ -33,6 +33,8 @@ pub enum Command {
     SetLanguages(Vec<Language>),
     /// How posts arrive, until when.
     SetDelivery(DeliveryMode, Option<NaiveDate>),
+    /// Nothing from the first of these days up to and including the second.
+    SetAbsence(NaiveDate, NaiveDate),
     /// Streams that are to be on; the others off.
     SetStreams(Vec<Stream>),
     /// One of the settings that are on or off.
@@ -211,7 +213,7 @@ const PHRASES: &[(&str, &str)] = &[
 ];
 
 const LANGUAGES_EXPECTED: &str = "set language es,en";
-const DELIVERY_EXPECTED: &str = "set delivery each|digest|none [until 2027-01-15]";
+const DELIVERY_EXPECTED: &str = "set delivery each|digest|none [[from 2027-01-10] until 2027-01-15]";
 const STREAMS_EXPECTED: &str = "set streams announce,liaison,discuss";
 const CONFIRM_EXPECTED: &str = "confirm TOKEN";
 const WHY_EXPECTED: &str = "why MESSAGE-ID";
@@ -398,6 +400,11 @@ fn delivery(arguments: &[&str]) -> Result<Command, &'static str> {
         _ => return Err(DELIVERY_EXPECTED),
     };
     let until = match rest {
+        ["from" | "desde" | "du", from, "until" | "till" | "to" | "hasta" | "jusqu'au" | "au", until] if mode == DeliveryMode::None => {
+            let day = |text: &str| text.parse::<NaiveDate>().map_err(|_| DELIVERY_EXPECTED);
+            let (from, until) = (day(from)?, day(until)?);
+            return if from <= until { Ok(Command::SetAbsence(from, until)) } else { Err(DELIVERY_EXPECTED) };
+        }
         [] => None,
         ["until" | "till" | "hasta" | "jusqu'au", day] => Some(day.parse::<NaiveDate>().map_err(|_| DELIVERY_EXPECTED)?),
         _ => return Err(DELIVERY_EXPECTED),
@@ -459,6 +466,10 @@ mod tests {
             ("idioma es en", en_es()),
             ("set delivery each", Command::SetDelivery(DeliveryMode::Each, None)),
             ("set delivery none until 2027-01-15", Command::SetDelivery(DeliveryMode::None, day)),
+            (
+                "set delivery none from 2027-01-10 until 2027-01-15",
+                Command::SetAbsence("2027-01-10".parse().unwrap(), "2027-01-15".parse().unwrap()),
+            ),
             ("set digest", Command::SetDelivery(DeliveryMode::Digest, None)),
             ("set nomail", Command::SetDelivery(DeliveryMode::None, None)),
             ("set digest plain", Command::SetSwitch(Switch::PlainDigest, true)),
@@ -496,6 +507,8 @@ mod tests {
         for (line, expected) in [
             ("set delivery sometimes", DELIVERY_EXPECTED),
             ("set delivery none until soon", DELIVERY_EXPECTED),
+            ("set delivery none from 2027-01-16 until 2027-01-15", DELIVERY_EXPECTED),
+            ("set delivery digest from 2027-01-10 until 2027-01-15", DELIVERY_EXPECTED),
             ("set language espanol", LANGUAGES_EXPECTED),
             ("set streams all,gossip", STREAMS_EXPECTED),
             ("set", SET_EXPECTED),

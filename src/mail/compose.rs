@@ -370,6 +370,8 @@ mod tests {
             archive_keep: std::time::Duration::ZERO,
             aliases: Vec::new(),
             retired: false,
+            parent_must_endorse: false,
+            meetings: crate::domain::meeting::OwnLeadTimes::default(),
         }
     }
 

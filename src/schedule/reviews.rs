@@ -47,7 +47,12 @@ struct Reconfirmation(Arc<Services>);
 impl Work for Reconfirmation {
     async fn run(&self, occurrence: &Occurrence) -> Result<(), String> {
         let done = reconfirm::run(&self.0).await.map_err(|error| error.to_string())?;
-        tracing::info!(asked = done.asked, reminded = done.reminded, resting = done.resting, "Looked at the confirmation of accounts: {occurrence}");
+        tracing::info!(
+            asked = done.asked,
+            reminded = done.reminded,
+            resting = done.resting,
+            "Looked at the confirmation of accounts: {occurrence}"
+        );
         Ok(())
     }
 }

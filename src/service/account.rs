@@ -206,7 +206,9 @@ pub async fn suspend(
     let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
     let account = match before.standing {
         Standing::Suspended { .. } => before.clone(),
-        Standing::Active | Standing::Unconfirmed { .. } => Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() },
+        Standing::Active | Standing::Unconfirmed { .. } => {
+            Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() }
+        }
     };
     let change = change(services, actor, "account suspend", before, account, dry_run).await?;
     Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Failure;
-use crate::store::transfer::{Inventory, Item, Place, is_own};
+use crate::store::transfer::{self, Inventory, Item, Place, is_own};
 use crate::store::{Store, record};
 
 /// Version of the file's form; a newer one is refused.
@@ -116,7 +116,7 @@ impl Parts {
     }
 
     fn add(&mut self, item: &Item) -> Result<io::Result<()>, Failure> {
-        let form = record::encode(item)?;
+        let form = transfer::encode(item)?;
         self.pending.extend_from_slice(&u32::try_from(form.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.pending.extend_from_slice(&form);
         Ok(if self.pending.len() < PART_OCTETS { Ok(()) } else { self.end_part() })
@@ -283,7 +283,7 @@ fn items(path: &Path, bytes: &[u8]) -> Result<Vec<Item>, Failure> {
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
         let cut = behind.split_at_checked(u32::from_le_bytes(*length) as usize);
         let (form, behind) = cut.ok_or_else(|| damaged(path, "an item is cut off"))?;
-        items.push(record::decode("an item of the backup", form)?);
+        items.push(transfer::decode("an item of the backup", form)?);
         rest = behind;
     }
     if rest.is_empty() { Ok(items) } else { Err(damaged(path, "an item is cut off")) }

@@ -158,15 +158,12 @@ pub async fn run(services: &Services) -> Result<Done, Failure> {
                 continue;
             }
             let since = civil::day(services.config.service.timezone, account.id.instant());
-            match roster_name(&account).filter(|name| focal_points.contains_key(name)) {
-                Some(name) => {
-                    let roster = rosters.entry(name).or_insert(since);
-                    *roster = since.min(*roster);
-                }
-                None => {
-                    let unit = Unit::Person(account.id);
-                    work(services, &unit, std::slice::from_ref(&account), since, terms, &noted, &mut done).await?;
-                }
+            if let Some(name) = roster_name(&account).filter(|name| focal_points.contains_key(name)) {
+                let roster = rosters.entry(name).or_insert(since);
+                *roster = since.min(*roster);
+            } else {
+                let unit = Unit::Person(account.id);
+                work(services, &unit, std::slice::from_ref(&account), since, terms, &noted, &mut done).await?;
             }
         }
     }
@@ -223,7 +220,8 @@ async fn work(
             (Step::Tell(number, by), Some(round)) => {
                 round.by = by;
                 tell(services, unit, asked, round, number, terms).await?;
-                if round.told == 0 { done.asked += 1 } else { done.reminded += 1 }
+                let counted = if round.told == 0 { &mut done.asked } else { &mut done.reminded };
+                *counted += 1;
                 round.told = number;
             }
             (Step::Lapse, Some(round)) => {

@@ -106,7 +106,7 @@ pub async fn remind_subscribers(services: &Services, occurrence: &str) -> Result
             subscriptions.retain(|s| !matches!(s.state, SubscriptionState::Unsubscribed(_)));
             subscriptions.sort_by(|a, b| a.group.cmp(&b.group));
             // Who switched delivery off wants no mail from here, this one included.
-            let wants = |s: &Subscription| s.is_active() && s.delivery.mode_on(services.today()) != DeliveryMode::None;
+            let wants = |s: &Subscription| s.is_active() && s.mode_on(services.today()) != DeliveryMode::None;
             let asking = subscriptions.iter().filter(|s| wants(s)).filter_map(|s| table.get(&s.group));
             let Some(group) = asking.into_iter().find(|group| group.monthly_reminder && !group.retired) else { continue };
             let key = format!("{occurrence} {}", account.id);
@@ -132,7 +132,7 @@ fn line(services: &Services, account: &Account, subscription: &Subscription) -> 
             .collect(),
         None => Vec::new(),
     };
-    let mode = subscription.delivery.mode_on(services.today());
+    let mode = subscription.mode_on(services.today());
     json!({
         "group": subscription.group,
         "group_name": group.map(|group| robot::group_name(group, language)).unwrap_or_default(),
@@ -141,7 +141,7 @@ fn line(services: &Services, account: &Account, subscription: &Subscription) -> 
         "streams": subscription.streams,
         "languages": languages,
         "delivery": mode,
-        "until": subscription.delivery.until.filter(|_| mode == subscription.delivery.mode).map(|day| day.to_string()).unwrap_or_default(),
+        "until": subscription.until_on(services.today()).map(|day| day.to_string()).unwrap_or_default(),
     })
 }
 

@@ -23,7 +23,7 @@ pub(in crate::service) use requests::APPROVE;
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
 pub use roster::{MemberRow, export, import, list};
 pub use rules::{GRACE_DAYS, RuleLine, RuleReport, apply_all_rules, apply_rules};
-pub use settings::{Settings, delivery_text};
+pub use settings::{Settings, absence_text, delivery_text};
 
 use crate::domain::reason::Reason;
 

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{AuditEntry, RecipientRecord, Request, Result, record};
+use super::record::{self, Grown as _};
+use super::{AuditEntry, RecipientRecord, Request, Result};
 use crate::domain::account::Account;
 use crate::domain::group::Group;
 use crate::domain::id::PostId;
@@ -156,6 +157,37 @@ pub struct Inventory(pub BTreeMap<String, Tally>);
 /// Settings with this beginning belong to a transfer itself, and are no part of what is transferred.
 pub const OWN_SETTINGS: &str = "transfer.";
 
+/// The stored form of an item: a group or a subscription as [`record::Grown`] says, so that earlier releases read it while they can.
+///
+/// # Errors
+/// If it has no stored form, which is a mistake in the program.
+pub fn encode(item: &Item) -> Result<Vec<u8>> {
+    let stored = record::encode(item)?;
+    Ok(match item {
+        Item::Group(group) => record::shrunk(stored, Group::ADDED, group.uses_added()),
+        Item::Subscription(one) => record::shrunk(stored, Subscription::ADDED, one.uses_added()),
+        _ => stored,
+    })
+}
+
+/// The item of [`encode`], or of an earlier release.
+///
+/// # Errors
+/// `Damaged` if the bytes are none.
+pub fn decode(what: &str, bytes: &[u8]) -> Result<Item> {
+    // Behind the version stands the item's kind, by its position.
+    match bytes.get(1) {
+        Some(&GROUP) => record::decode(what, &record::whole(bytes, Group::ADDED)),
+        Some(&SUBSCRIPTION) => record::decode(what, &record::whole(bytes, Subscription::ADDED)),
+        _ => record::decode(what, bytes),
+    }
+}
+
+/// Position of [`Item::Group`].
+const GROUP: u8 = 1;
+/// Position of [`Item::Subscription`].
+const SUBSCRIPTION: u8 = 3;
+
 impl Inventory {
     /// Counts an item.
     ///
@@ -165,7 +197,7 @@ impl Inventory {
         if is_own(item) {
             return Ok(());
         }
-        let hash = Sha256::digest(record::encode(item)?);
+        let hash = Sha256::digest(encode(item)?);
         let half = hash.first_chunk::<16>().map_or(0, |half| u128::from_be_bytes(*half));
         let tally = self.0.entry(item.kind().to_owned()).or_default();
         tally.items += 1;

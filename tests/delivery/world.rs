@@ -70,6 +70,8 @@ pub fn group(name: &str, personal: bool) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        parent_must_endorse: false,
+        meetings: enlace::domain::meeting::OwnLeadTimes::default(),
     }
 }
 

@@ -12,6 +12,26 @@ use enlace::service::{Actor, liaison};
 use crate::bench::{Bench, block, mail};
 
 #[tokio::test]
+async fn where_the_parent_must_endorse_a_statement_that_the_group_itself_approved_is_held() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    let text = block("LS/o on X", "-", "N/A")
+        .replace("ITU-T SG12 meeting (Mexico City, 28 September 2026)", "SG12RG-AMR meeting (Mexico City, 28 September 2026)");
+    let sent = async |id: &str, text: &str| {
+        let shown = bench.show(bench.post("SG12RG-AMR", "tsb@itu.example", &mail(id, "LS", text)).await.id()).await;
+        (shown.view.state, shown.view.problems.iter().any(|problem| problem.text.contains("must endorse")))
+    };
+    assert!(!sent("m1@itu.example", &text).await.1);
+    let group = bench.services.group(&"SG12RG-AMR".parse().unwrap()).unwrap();
+    let strict = enlace::domain::group::Group { parent_must_endorse: true, ..enlace::domain::group::Group::clone(&group) };
+    bench.services.store.put_groups(vec![strict]).await.unwrap();
+    bench.services.reload_groups().await.unwrap();
+    let held = sent("m2@itu.example", &text.replace("LS/o on X", "LS/o on Y")).await;
+    assert!(held.0 == "held" && held.1, "{held:?}");
+    let endorsed = sent("m3@itu.example", &block("LS/o on Z", "-", "N/A")).await;
+    assert!(endorsed.0 != "held" && !endorsed.1, "the study group approved it: {endorsed:?}");
+}
+
+#[tokio::test]
 async fn reminders_are_exactly_the_series_and_stop_at_the_reply() {
     for answered_after in [None, Some(2)] {
         let bench = Bench::new("2026-12-01T15:00:00Z").await;

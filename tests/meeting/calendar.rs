@@ -18,7 +18,7 @@ use crate::given::{announced, at, day, draft, hours, language, part, texts};
 fn with_setting<T>(public: bool, run: impl FnOnce(&Setting<'_>) -> T) -> T {
     let organizer = Organizer { name: "SG12RG-AMR, \"Americas\"".into(), address: "sg12rg-amr@lists.example.org".into() };
     let languages: [Language; 2] = [language("en"), language("es")];
-    let lead_times = LeadTimes::default();
+    let lead_times = |_: &Meeting| LeadTimes::default();
     let words = |key: &str| key.to_owned();
     let now = at("2026-12-01T10:00:00Z");
     run(&Setting { organizer: &organizer, lead_times: &lead_times, languages: &languages, words: &words, now, public })

@@ -12,7 +12,7 @@ use enlace::domain::group::{
 };
 use enlace::domain::id::AccountId;
 use enlace::domain::language::Language;
-use enlace::domain::meeting::MeetingId;
+use enlace::domain::meeting::{MeetingId, OwnLeadTimes};
 use enlace::domain::post::{Audience, Post, PostKind};
 use enlace::domain::subscription::{Provenance, Role, Subscription};
 use enlace::service::{Actor, Services, meeting};
@@ -80,6 +80,8 @@ fn group(code: &str, languages: &[&str]) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        parent_must_endorse: false,
+        meetings: OwnLeadTimes::default(),
     }
 }
 
@@ -158,6 +160,29 @@ async fn services(store: &Arc<dyn Store>, clock: &Clock) -> Arc<Services> {
 
 fn id() -> MeetingId {
     "sg12rg-amr-2027".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_lead_times_of_its_own_for_the_meetings_that_it_leads() {
+    let bench = Bench::new("2026-12-01T10:00:00Z").await;
+    bench.apply(FILE).await;
+    let at = async |key: &str| {
+        let plan = meeting::plan(&bench.services, &id()).await.unwrap();
+        plan.notices.iter().find(|notice| notice.key.contains(key)).unwrap_or_else(|| panic!("{plan:?}")).at.to_string()
+    };
+    assert!(at(":documents").await.starts_with("2027-03-30"), "{}", at(":documents").await);
+    let leads = OwnLeadTimes {
+        documents: Some("10 days".parse().unwrap()),
+        letter_planned: Some("6 months".parse().unwrap()),
+        ..OwnLeadTimes::default()
+    };
+    let own = Group { meetings: leads, ..group("SG12RG-AMR", &["en", "es"]) };
+    bench.store.put_groups(vec![own]).await.unwrap();
+    bench.services.reload_groups().await.unwrap();
+    assert!(at(":documents").await.starts_with("2027-03-27"), "{}", at(":documents").await);
+    let second = FILE.replace("sg12rg-amr-2027", "another").replace("2027-04-06T", "2027-04-08T").replace("2027-04-07T", "2027-04-09T");
+    let warned = bench.apply(&second).await.warnings;
+    assert!(warned.iter().any(|warning| warning.contains("6 months before")), "{warned:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,8 @@ pub fn group(code: GroupCode) -> Group {
         house: enlace::domain::house::HouseRules::default(),
         monthly_reminder: false,
         retired: false,
+        parent_must_endorse: false,
+        meetings: enlace::domain::meeting::OwnLeadTimes::default(),
     }
 }
 

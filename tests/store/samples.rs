@@ -14,7 +14,7 @@ use enlace::domain::language::{Language, Localized};
 use enlace::domain::ledger::{Outcome, PlannedRecipient, RecipientState};
 use enlace::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
 use enlace::domain::reason::{Reason, Rule};
-use enlace::domain::subscription::{Provenance, Subscription};
+use enlace::domain::subscription::{Absence, Provenance, Subscription};
 use enlace::store::{BatchKey, BodySource, Kept, Store};
 
 pub fn t0() -> DateTime<Utc> {
@@ -57,7 +57,9 @@ pub fn account(id: u64, addresses: &[&str]) -> Account {
 }
 
 pub fn subscription(group: &str, id: u64) -> Subscription {
-    Subscription::new(code(group), AccountId(id), Provenance::Own, t0())
+    let day = t0().date_naive();
+    let absence = id.is_multiple_of(2).then_some(Absence { from: day, until: day });
+    Subscription { absence, ..Subscription::new(code(group), AccountId(id), Provenance::Own, t0()) }
 }
 
 pub fn group(name: &str) -> Group {
@@ -88,6 +90,12 @@ pub fn group(name: &str) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        // Every other group uses what came after the first stored form.
+        parent_must_endorse: name.len().is_multiple_of(2),
+        meetings: enlace::domain::meeting::OwnLeadTimes {
+            report: Some("6 weeks".parse().unwrap()).filter(|_| name.len().is_multiple_of(2)),
+            ..enlace::domain::meeting::OwnLeadTimes::default()
+        },
     }
 }
 

@@ -355,7 +355,7 @@ fn word_documents() {
 #[test]
 fn c9_calendar_objects_say_once_what_they_were_given() {
     let organizer = calendar::Organizer { name: "x".into(), address: "sg12@lists.example.org".into() };
-    let lead_times = enlace::domain::meeting::LeadTimes::default();
+    let lead_times = |_: &enlace::domain::meeting::Meeting| enlace::domain::meeting::LeadTimes::default();
     let languages: [enlace::domain::language::Language; 1] = ["en".parse().unwrap()];
     let words = |key: &str| key.to_owned();
     let now = "2026-12-01T10:00:00Z".parse().unwrap();

@@ -168,6 +168,33 @@ async fn an_account_is_confirmed_on_its_owners_page_and_by_the_link_of_the_mail(
 }
 
 #[tokio::test]
+async fn an_absence_may_begin_later_keeps_the_digest_and_ends_with_a_button() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let hers = async || services.store.subscription(&code(GROUP), stage.site.ana.id).await.unwrap().unwrap();
+    let settings = format!("/me/subscriptions/{GROUP}");
+    stage.post(Who::Member, &settings, "delivery=digest&stream=discuss").await;
+    assert_eq!(stage.post(Who::Member, "/me/vacation", "from=2026-12-10&until=2026-12-05").await.status, 422);
+    assert_eq!(hers().await.absence, None);
+    assert_eq!(stage.post(Who::Member, "/me/vacation", "from=2026-12-10&until=2026-12-24").await.status, 303);
+    let absent = hers().await;
+    let on = |day: &str| absent.mode_on(day.parse().unwrap());
+    assert_eq!([on("2026-12-09"), on("2026-12-10"), on("2026-12-24"), on("2026-12-25")], {
+        use enlace::domain::subscription::DeliveryMode::{Digest, None};
+        [Digest, None, None, Digest]
+    });
+    let me = stage.get(Who::Member, "/me?lang=en").await.body;
+    assert!(me.contains("No mail comes from 10 December 2026 to 24 December 2026"), "{me}");
+    stage.post(Who::Member, &settings, "delivery=digest&stream=discuss").await;
+    assert_eq!(hers().await.absence, absent.absence, "other settings leave it alone");
+    assert_eq!(stage.post(Who::Member, "/me/vacation", "act=end").await.status, 303);
+    let back = hers().await;
+    assert_eq!((back.absence, back.delivery), (None, absent.delivery));
+    assert_eq!(stage.post(Who::Member, "/me/vacation", "from=&until=2026-12-24").await.status, 303);
+    assert_eq!(hers().await.absence.unwrap().from.to_string(), "2026-11-24", "without a first day it begins today");
+}
+
+#[tokio::test]
 async fn jobs_show_when_they_run_and_a_held_statement_is_corrected_field_by_field() {
     let stage = Stage::set(false).await;
     let jobs = stage.get(Who::Operator, "/admin/jobs?lang=es").await;

@@ -55,6 +55,10 @@ fn switches_of_a_subscriber() {
     let base = || member(&regional());
     let only = |streams: &[Stream]| Subscription { streams: streams.to_vec(), ..base() };
     let with = |delivery| Subscription { delivery, ..base() };
+    let away = |from: &str, until: &str, subscription| {
+        let absence = Some(crate::domain::subscription::Absence { from: from.parse().unwrap(), until: until.parse().unwrap() });
+        Subscription { absence, ..subscription }
+    };
     for (name, kind, subscription, expected) in [
         ("all on", Discussion, base(), "plain"),
         ("discussion off", Discussion, only(&[Stream::Announce]), "stream-off"),
@@ -70,6 +74,12 @@ fn switches_of_a_subscriber() {
         ("none", Announcement, with(none), "delivery-none"),
         ("none until today", Discussion, with(until(DeliveryMode::None, "2026-11-24")), "delivery-none"),
         ("none until yesterday", Discussion, with(until(DeliveryMode::None, "2026-11-23")), "plain"),
+        ("away since yesterday", Discussion, away("2026-11-23", "2026-11-24", base()), "delivery-none"),
+        ("away from today", Announcement, away("2026-11-24", "2026-11-30", base()), "delivery-none"),
+        ("away from tomorrow", Discussion, away("2026-11-25", "2026-11-30", base()), "plain"),
+        ("back since today", Discussion, away("2026-11-01", "2026-11-23", base()), "plain"),
+        ("back since today, and the digest is as before", Discussion, away("2026-11-01", "2026-11-23", with(digest)), "in-digest"),
+        ("away, with a digest", Digest, away("2026-11-24", "2026-11-24", with(digest)), "delivery-none"),
         ("digest until yesterday", Discussion, with(until(DeliveryMode::Digest, "2026-11-23")), "plain"),
     ] {
         let groups = [regional()];

@@ -22,7 +22,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-24T10:00:00Z".parse().unwrap()
 }
 
-pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
+pub(crate) fn group(code: &str, kind: GroupKind) -> Group {
     Group {
         code: code.parse().unwrap(),
         kind,
@@ -50,10 +50,12 @@ pub(in crate::domain) fn group(code: &str, kind: GroupKind) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        parent_must_endorse: false,
+        meetings: crate::domain::meeting::OwnLeadTimes::default(),
     }
 }
 
-pub(in crate::domain) fn regional() -> Group {
+pub(crate) fn regional() -> Group {
     Group { parent: Some("SG12".parse().unwrap()), region: Some(Region::Americas), ..group("SG12RG-AMR", GroupKind::Regional) }
 }
 

@@ -40,6 +40,8 @@ fn group(code: &str, kind: GroupKind, parent: Option<&str>, contact: Option<&str
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        parent_must_endorse: false,
+        meetings: crate::domain::meeting::OwnLeadTimes::default(),
     }
 }
 

@@ -97,6 +97,45 @@ pub struct LeadTimes {
     pub deadlines: BTreeMap<DeadlineKind, DeadlineRule>,
 }
 
+/// What a group sets of [`LeadTimes`] for the meetings that it leads: `meetings` of the groups file. The rest is the service's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnLeadTimes {
+    /// How long before a planned meeting the letter is due.
+    pub letter_planned: Option<Lead>,
+    /// How long before one that was not in the timetable.
+    pub letter_unplanned: Option<Lead>,
+    /// How long before the letter is due the managers are warned.
+    pub letter_warning: Option<Lead>,
+    /// How long before the opening the notice on documents goes out.
+    pub documents: Option<Lead>,
+    /// How long before the opening "tomorrow" goes out.
+    pub tomorrow: Option<Lead>,
+    /// How long after the last day the managers are reminded of the report.
+    pub report: Option<Lead>,
+    /// The deadlines that differ, each as a whole.
+    pub deadlines: BTreeMap<DeadlineKind, DeadlineRule>,
+}
+
+impl OwnLeadTimes {
+    /// The service's lead times with those of the group in their place.
+    pub fn over(&self, service: &LeadTimes) -> LeadTimes {
+        let mut all = service.clone();
+        for (place, own) in [
+            (&mut all.letter_planned, self.letter_planned),
+            (&mut all.letter_unplanned, self.letter_unplanned),
+            (&mut all.letter_warning, self.letter_warning),
+            (&mut all.documents, self.documents),
+            (&mut all.tomorrow, self.tomorrow),
+            (&mut all.report, self.report),
+        ] {
+            *place = own.unwrap_or(*place);
+        }
+        all.deadlines.extend(self.deadlines.clone());
+        all
+    }
+}
+
 impl Default for LeadTimes {
     fn default() -> Self {
         Self {

@@ -18,7 +18,7 @@ mod span;
 pub use change::{Change, Field, FieldChange, span_from, span_text};
 pub use duration::Lead;
 pub use entries::{Entry, EntryKind, Gone, entries};
-pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes};
+pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes, OwnLeadTimes};
 pub use notices::{Notice, NoticeKey, NoticeKind, NoticeState, Settings, Skip, To};
 pub use record::{
     Attachment, Letter, MAX_CHANGES, MAX_PARTS, Meeting, MeetingAudience, MeetingId, MeetingKind, MeetingStatus, Moved, Part, Report,

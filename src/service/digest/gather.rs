@@ -123,7 +123,7 @@ pub(super) async fn buckets(
 
 /// Her edition, or why not. Who takes posts one by one since then still gets the digest with those from before.
 fn judged(facts: &PostFacts<'_>, account: &Account, subscription: Subscription) -> (usize, RecipientState, Reason) {
-    let each = subscription.delivery.mode_on(facts.today) == DeliveryMode::Each;
+    let each = subscription.mode_on(facts.today) == DeliveryMode::Each;
     let delivery = if each { Delivery { mode: DeliveryMode::Digest, until: None } } else { subscription.delivery };
     let subscription = Subscription { delivery, both: false, ..subscription };
     let person = Person { account, subscriptions: &[(0, &subscription)], had: &[] };

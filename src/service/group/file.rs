@@ -16,6 +16,7 @@ use crate::domain::group::{
 };
 use crate::domain::house::{HouseRules, MemberRule};
 use crate::domain::language::{Language, Localized};
+use crate::domain::meeting::OwnLeadTimes;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +66,9 @@ struct Entry {
     aliases: Vec<Spanned<EmailAddress>>,
     monthly_reminder: Option<bool>,
     retired: Option<bool>,
+    parent_must_endorse: Option<Spanned<bool>>,
+    #[serde(default)]
+    meetings: OwnLeadTimes,
 }
 
 /// Longest grace time: a statement that nobody can see for longer than that was forgotten, not stopped.
@@ -302,6 +306,9 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
             "use a shorter one",
         );
     }
+    if let Some(endorse) = entry.parent_must_endorse.as_ref().filter(|endorse| *endorse.get_ref() && kind != GroupKind::Regional) {
+        reader.problem(endorse.span().start, format!("{code} is not regional, so no parent endorses its statements"), "leave the key out");
+    }
     let house = house(reader, &entry);
     Group {
         kind,
@@ -329,6 +336,8 @@ fn group(reader: &mut Reader<'_>, entry: Entry, config: &Config, existing: &[Gro
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
         monthly_reminder: entry.monthly_reminder.unwrap_or(false),
         retired: entry.retired.unwrap_or(ended),
+        parent_must_endorse: entry.parent_must_endorse.is_some_and(Spanned::into_inner),
+        meetings: entry.meetings,
         code,
     }
 }

@@ -45,6 +45,30 @@ fn what_a_file_leaves_out_has_the_documented_defaults() {
 }
 
 #[test]
+fn an_endorsing_parent_and_own_lead_times_are_read_and_a_wrong_one_is_named() {
+    let regional = "code = \"SG12RG-AMR\"\nkind = \"regional\"\nparent = \"SG12\"\nregion = \"americas\"\nlist = \"sg12rg-amr\"\nname = { en = \"x\" }\n";
+    let more = "parent_must_endorse = true\n[group.meetings]\nletter_planned = \"3 months\"\ndeadlines = { registration = { before = \"2 months\" } }\n";
+    let (groups, _) = parse(&format!("{PARENT}[[group]]\n{regional}{more}"), "g.toml", &Config::default(), &[]).unwrap();
+    assert!(!groups[0].parent_must_endorse && groups[1].parent_must_endorse);
+    let service = Config::default().meetings;
+    let own = groups[1].meetings.over(&service);
+    assert_eq!((own.letter_planned.to_string().as_str(), own.letter_unplanned), ("3 months", service.letter_unplanned));
+    let registration = &own.deadlines[&crate::domain::meeting::DeadlineKind::Registration];
+    assert_eq!((registration.before.unwrap().to_string().as_str(), registration.remind.len()), ("2 months", 0));
+    assert_eq!(groups[0].meetings.over(&service), service, "who sets nothing has the service's");
+    for (text, expected) in [
+        (
+            format!("{PARENT}parent_must_endorse = true\n"),
+            "line 6: SG12 is not regional, so no parent endorses its statements; leave the key out",
+        ),
+        (format!("{PARENT}meetings = {{ letter_planned = \"soon\" }}\n"), "\"soon\" is not a lead time"),
+        (format!("{PARENT}meetings = {{ letter = \"3 months\" }}\n"), "letter"),
+    ] {
+        assert!(problems(&text)[0].contains(expected), "{:?}", problems(&text));
+    }
+}
+
+#[test]
 fn mistakes_are_named_with_line_and_remedy() {
     let regional = |more: &str| {
         format!("{PARENT}\n[[group]]\ncode = \"SG12RG-AMR\"\nkind = \"regional\"\nlist = \"sg12rg-amr\"\nname = {{ en = \"x\" }}\n{more}")

@@ -307,9 +307,7 @@ pub(super) async fn readers(services: &Services, code: &GroupCode) -> Result<u64
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.account);
         let takes = page.iter().filter(|subscription| {
-            subscription.is_active()
-                && subscription.streams.contains(&Stream::Liaison)
-                && subscription.delivery.mode_on(today) != DeliveryMode::None
+            subscription.is_active() && subscription.streams.contains(&Stream::Liaison) && subscription.mode_on(today) != DeliveryMode::None
         });
         count += takes.count() as u64;
     }

@@ -33,7 +33,7 @@ pub(super) async fn judge(services: &Services, dossier: &mut Dossier, others: &[
         languages: &group.languages,
         roster: &roster,
         symbol_used_by: symbol_used_by(dossier, others),
-        parent_must_endorse: false,
+        parent_must_endorse: group.parent_must_endorse,
         reply_known: dossier.statement.reply.as_ref().map(|reply| reply.statement.is_some()),
         doubts: &dossier.doubts,
         attachment_octets: services.config.limits.statement_files.0,

@@ -156,7 +156,7 @@ async fn reader(services: &Services, group: &Group, id: AccountId) -> Result<Opt
     };
     let takes = subscription.is_active()
         && subscription.streams.contains(&Stream::Liaison)
-        && subscription.delivery.mode_on(services.today()) != DeliveryMode::None;
+        && subscription.mode_on(services.today()) != DeliveryMode::None;
     let admitted = account.kind != AccountKind::Guest || group.guest_liaison != GuestLiaison::None;
     Ok(Some(account).filter(|_| takes && admitted))
 }

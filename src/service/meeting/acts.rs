@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{found, record};
+use super::{found, lead_times, record};
 use crate::domain::group::GroupCode;
 use crate::domain::meeting::{Attachment, Letter, Meeting, MeetingId, MeetingStatus, Report, Revision};
 use crate::mail::content::clean_name;
@@ -47,7 +47,7 @@ async fn set_status(services: &Services, actor: &Actor, id: &MeetingId, status: 
     if meeting.status_at(now) >= MeetingStatus::Held {
         return Err(Failure::Invalid(format!("{id} was held; it cannot be {} any more", status.as_str())));
     }
-    let revision = meeting.with_status(status, &services.config.meetings, now, &actor.name);
+    let revision = meeting.with_status(status, &lead_times(services, &meeting), now, &actor.name);
     write(services, actor, version, revision, &format!("meeting {}", status.as_str()), dry_run).await
 }
 
@@ -57,7 +57,7 @@ async fn set_status(services: &Services, actor: &Actor, id: &MeetingId, status: 
 /// When it leads the meeting, or does not hold it.
 pub async fn withdraw(services: &Services, actor: &Actor, id: &MeetingId, group: &GroupCode, dry_run: bool) -> Result<Meeting, Failure> {
     let (version, meeting) = found(services, id).await?;
-    let revision = meeting.without(group, &services.config.meetings, services.now(), &actor.name).map_err(Failure::Invalid)?;
+    let revision = meeting.without(group, &lead_times(services, &meeting), services.now(), &actor.name).map_err(Failure::Invalid)?;
     if dry_run {
         return Ok(revision.meeting);
     }
@@ -89,7 +89,7 @@ pub async fn letter(
         Some(given) => Some(kept(services, &given, dry_run).await?),
         None => known.and_then(|letter| letter.file.clone()),
     };
-    let revision = meeting.with_letter(Letter { reference, file }, &services.config.meetings, services.now(), &actor.name);
+    let revision = meeting.with_letter(Letter { reference, file }, &lead_times(services, &meeting), services.now(), &actor.name);
     write(services, actor, version, revision, "meeting letter", dry_run).await
 }
 
@@ -113,7 +113,7 @@ pub async fn report(services: &Services, actor: &Actor, id: &MeetingId, report: 
         None => None,
     };
     let report = Report { reference, url, file, at: now, attendance: report.attendance };
-    let revision = meeting.with_report(report, &services.config.meetings, now, &actor.name).map_err(Failure::Invalid)?;
+    let revision = meeting.with_report(report, &lead_times(services, &meeting), now, &actor.name).map_err(Failure::Invalid)?;
     write(services, actor, version, revision, "meeting report", dry_run).await
 }
 

@@ -29,6 +29,8 @@ pub(crate) fn group(code: &str) -> Group {
         archive_keep: std::time::Duration::ZERO,
         aliases: Vec::new(),
         retired: false,
+        parent_must_endorse: false,
+        meetings: crate::domain::meeting::OwnLeadTimes::default(),
     }
 }
 

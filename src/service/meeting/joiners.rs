@@ -53,7 +53,7 @@ async fn to_many(services: &Services, code: &GroupCode, who: &[(Subscription, Ac
     let mut alike: BTreeMap<(Language, Option<String>, Vec<usize>), Vec<&Account>> = BTreeMap::new();
     for (subscription, account) in who {
         let on = subscription.streams.contains(&Stream::Announce);
-        if !on || subscription.delivery.mode_on(services.today()) == DeliveryMode::None {
+        if !on || subscription.mode_on(services.today()) == DeliveryMode::None {
             continue;
         }
         let mut hers = Vec::new();

@@ -88,8 +88,9 @@ pub async fn wanted(services: &Services, groups: &[&Group], sender: &SenderProof
     if let Some(known) = known {
         let leaves = value("status").and_then(|status| labels().value(status)) == Some("withdrawn");
         if known.lead() != &lead.code && leaves {
-            let without =
-                known.without(&lead.code, &services.config.meetings, services.now(), sender.author().as_str()).map_err(unclear)?;
+            let without = known
+                .without(&lead.code, &super::lead_times(services, known), services.now(), sender.author().as_str())
+                .map_err(unclear)?;
             return Ok(Wanted::Withdraw { meeting: Box::new(without.meeting), group: lead.code.clone() });
         }
         if known.lead() != &lead.code {

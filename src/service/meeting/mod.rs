@@ -20,7 +20,7 @@ use std::path::Path;
 
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::language::Language;
-use crate::domain::meeting::{Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
+use crate::domain::meeting::{LeadTimes, Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
 use crate::mail::calendar::{self, Method};
 use crate::service::{Actor, Failure, Services};
 use record::Marks;
@@ -46,7 +46,7 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
     let mut applied = view::Applied { meetings: Vec::new(), warnings: reading.warnings, mails: Vec::new(), dry_run };
     let mut writes = Vec::new();
     for wanted in reading.meetings {
-        let lead_times = &services.config.meetings;
+        let lead_times = &lead_times(services, &wanted);
         let (version, change, revision) = match record::find(services, &wanted.id).await? {
             None => (0, "new", Revision { meeting: wanted, differs: true, published: false, fields: Vec::new() }),
             Some((version, old)) => {
@@ -115,7 +115,7 @@ pub async fn put(services: &Services, actor: &Actor, wanted: Meeting) -> Result<
     let (version, next) = match record::find(services, &wanted.id).await? {
         None => (0, wanted),
         Some((version, old)) => {
-            let revision = old.revised(wanted, &services.config.meetings, services.now(), &actor.name);
+            let revision = old.revised(wanted.clone(), &lead_times(services, &wanted), services.now(), &actor.name);
             if !revision.differs {
                 return Ok(revision.meeting);
             }
@@ -162,7 +162,8 @@ pub async fn find(services: &Services, id: &MeetingId) -> Result<Meeting, Failur
 /// # Errors
 /// When there is none of that id.
 pub async fn show(services: &Services, id: &MeetingId) -> Result<view::Show, Failure> {
-    Ok(view::show(&find(services, id).await?, &services.config.meetings, services.now()))
+    let meeting = find(services, id).await?;
+    Ok(view::show(&meeting, &lead_times(services, &meeting), services.now()))
 }
 
 /// `meeting plan`: every notice that was, is and will be sent, or is not, with its reason.
@@ -199,9 +200,15 @@ fn settings(services: &Services, meeting: &Meeting) -> Settings {
     Settings { zone: groups.get(meeting.lead()).map_or(services.config.service.timezone, |group: &std::sync::Arc<Group>| group.timezone) }
 }
 
+/// The lead times of a meeting: those of the group that leads it, over the service's.
+pub(in crate::service) fn lead_times(services: &Services, meeting: &Meeting) -> LeadTimes {
+    let service = &services.config.meetings;
+    services.groups().get(meeting.lead()).map_or_else(|| service.clone(), |group| group.meetings.over(service))
+}
+
 fn planned(services: &Services, meeting: &Meeting, marks: &Marks) -> Vec<Notice> {
     let settings = settings(services, meeting);
-    notices::plan(meeting, &services.config.meetings, settings, &record::sent(marks), services.now())
+    notices::plan(meeting, &lead_times(services, meeting), settings, &record::sent(marks), services.now())
 }
 
 fn due(notices: &[Notice]) -> impl Iterator<Item = &Notice> {
@@ -210,7 +217,7 @@ fn due(notices: &[Notice]) -> impl Iterator<Item = &Notice> {
 
 /// A warning of `apply`: never a refusal, because real letters miss the rule (ITU-T A.1 1.3.2, "as far as practicable").
 fn lead_warning(services: &Services, meeting: &Meeting) -> Option<String> {
-    let lead = services.config.meetings.letter(meeting.planned);
+    let lead = lead_times(services, meeting).letter(meeting.planned);
     let by = lead.before(meeting.first_day());
     let announced = meeting.announced_at?.with_timezone(&settings(services, meeting).zone).date_naive();
     (announced > by && meeting.status.takes_place() && meeting.closes() > services.now()).then(|| {

@@ -431,7 +431,7 @@ async fn leaving(
 
 pub(super) fn wants_announcements(services: &Services, subscription: &Subscription) -> bool {
     let on = subscription.streams.contains(&Stream::Announce);
-    subscription.is_active() && on && subscription.delivery.mode_on(services.today()) != DeliveryMode::None
+    subscription.is_active() && on && subscription.mode_on(services.today()) != DeliveryMode::None
 }
 
 pub(super) fn planned_for(account: &Account, group: usize, edition: u8, reason: Reason) -> PlannedRecipient {

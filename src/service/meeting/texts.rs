@@ -35,14 +35,8 @@ pub(super) fn with_setting<T>(services: &Services, group: &Group, first: Languag
         };
         services.texts.word(first, &key).to_owned()
     };
-    run(&Setting {
-        organizer: &organizer,
-        lead_times: &services.config.meetings,
-        languages: &languages,
-        words: &words,
-        now: services.now(),
-        public,
-    })
+    let lead_times = |meeting: &Meeting| super::lead_times(services, meeting);
+    run(&Setting { organizer: &organizer, lead_times: &lead_times, languages: &languages, words: &words, now: services.now(), public })
 }
 
 /// What one notice shows.
@@ -79,7 +73,7 @@ pub(super) fn context(services: &Services, told: &Told<'_>, language: Language) 
         .filter_map(|notice| m.history.iter().find(|change| change.sequence == notice.key.sequence))
         .collect();
     let has = |kind: NoticeKind| told.lead.kind == kind || told.others.iter().any(|notice| notice.kind == kind);
-    let letter = services.config.meetings.letter(m.planned);
+    let letter = super::lead_times(services, m).letter(m.planned);
     json!({
         "group": group_context(services, told.group, language),
         "service": { "name": services.config.service.name, "domain": services.site.domain, "base_url": services.site.base_url },
@@ -252,7 +246,7 @@ pub async fn outlook(
         let zone = settings(services, &meeting).zone;
         let limit = civil::day(zone, now + OUTLOOK);
         let deadline_near =
-            services.config.meetings.deadlines_of(&meeting).iter().any(|d| d.date >= civil::day(zone, now) && d.date <= limit);
+            super::lead_times(services, &meeting).deadlines_of(&meeting).iter().any(|d| d.date >= civil::day(zone, now) && d.date <= limit);
         if meeting.first_day() <= limit || deadline_near {
             shown.push(meeting_context(services, &meeting, zone, language));
         }

@@ -268,6 +268,7 @@ impl Carrying<'_> {
         if let Some(language) = old.language.filter(|language| offered.contains(language)) {
             subscription.languages = vec![language];
         }
+        subscription.absence = old.absence;
         subscription.own_posts = old.own_posts;
         subscription.plain_digest = old.plain_digest;
         subscription.links = old.links;
@@ -285,7 +286,7 @@ impl Carrying<'_> {
         }
         let here = &mut self.report.here;
         let bouncing = subscription.state.reason().is_some_and(|reason| reason.rule == Rule::Bouncing);
-        match (bouncing, subscription.delivery.mode) {
+        match (bouncing, subscription.mode_on(self.services.today())) {
             (true, _) => here.bouncing += 1,
             (_, DeliveryMode::Each) => here.each += 1,
             (_, DeliveryMode::Digest) => here.digest += 1,

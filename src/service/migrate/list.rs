@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::domain::address::EmailAddress;
 use crate::domain::language::Language;
-use crate::domain::subscription::{DeliveryMode, Role};
+use crate::domain::subscription::{Absence, DeliveryMode, Role};
 
 /// Why somebody gets nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct OldMember {
     pub delivery: DeliveryMode,
     /// Last day of that.
     pub until: Option<NaiveDate>,
+    /// Days without mail, now or later.
+    pub absence: Option<Absence>,
     /// Why she gets nothing.
     pub disabled: Disabled,
     /// Are her posts held?
@@ -61,6 +63,7 @@ impl OldMember {
             language: None,
             delivery: DeliveryMode::Each,
             until: None,
+            absence: None,
             disabled: Disabled::No,
             moderated: false,
             own_posts: true,

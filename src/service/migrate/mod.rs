@@ -17,6 +17,7 @@ mod sympa;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use self::list::{Disabled, OldList, OldMember};
@@ -139,11 +140,13 @@ pub struct MigrationReport {
     pub warnings: Vec<String>,
 }
 
-fn modes<'m>(members: impl Iterator<Item = &'m OldMember>) -> Modes {
+fn modes<'m>(members: impl Iterator<Item = &'m OldMember>, today: NaiveDate) -> Modes {
     let mut modes = Modes::default();
     for member in members.filter(|member| !member.outside) {
+        let away = member.absence.is_some_and(|absence| absence.holds(today));
         match (member.disabled, member.delivery) {
             (Disabled::Bouncing, _) => modes.bouncing += 1,
+            _ if away => modes.none += 1,
             (Disabled::ByHerself | Disabled::ByOwner, _) | (_, DeliveryMode::None) => modes.none += 1,
             (Disabled::No, DeliveryMode::Digest) => modes.digest += 1,
             (Disabled::No, DeliveryMode::Each) => modes.each += 1,
@@ -205,7 +208,7 @@ pub async fn migrate(
         group: code.to_string(),
         address: list.address.as_ref().map(ToString::to_string),
         dry_run: migration.dry_run,
-        there: modes(list.members.values()),
+        there: modes(list.members.values(), services.today()),
         settings: compare(&group, &list),
         warnings: list.warnings.clone(),
         ..MigrationReport::default()

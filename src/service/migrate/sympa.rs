@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::list::{Disabled, OldList, language};
 use crate::domain::address::EmailAddress;
-use crate::domain::subscription::{DeliveryMode, Role};
+use crate::domain::subscription::{Absence, DeliveryMode, Role};
 
 type Paragraph = Vec<(String, String)>;
 
@@ -63,6 +63,7 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, now: DateTime<Utc>) -> Result<Old
         .iter()
         .filter_map(|user| Some((value(user, "email")?.to_lowercase(), value(user, "lang")?.to_owned())))
         .collect();
+    let mut list_warnings = Vec::new();
     for paragraph in paragraphs(members) {
         let Some(address) = value(&paragraph, "email") else { continue };
         let own = value(&paragraph, "subscribed").is_none_or(|text| text != "0");
@@ -81,12 +82,16 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, now: DateTime<Utc>) -> Result<Old
             "not_me" => member.own_posts = false,
             _ => {}
         }
-        // A suspension with dates: nothing until its end, unless it is over or not yet begun.
+        // A suspension with dates, unless it is over; without an end it is a delivery that is switched off.
         if value(&paragraph, "suspend") == Some("1") {
-            let (start, end) = (instant(value(&paragraph, "startdate")), instant(value(&paragraph, "enddate")));
-            if start.is_none_or(|start| start <= now) && end.is_none_or(|end| end > now) {
-                (member.delivery, member.disabled) = (DeliveryMode::None, Disabled::ByHerself);
-                member.until = end.map(|end| end.date_naive());
+            let start = instant(value(&paragraph, "startdate")).unwrap_or(now);
+            match instant(value(&paragraph, "enddate")) {
+                Some(end) if end > now && end >= start => {
+                    member.absence = Some(Absence { from: start.date_naive(), until: end.date_naive() });
+                }
+                Some(_) => {}
+                None if start <= now => (member.delivery, member.disabled) = (DeliveryMode::None, Disabled::ByHerself),
+                None => list_warnings.push(format!("{address} wanted no mail from {} on, without an end", start.date_naive())),
             }
         }
         let score = value(&paragraph, "bounce_score").or(value(&paragraph, "score")).and_then(|text| text.parse::<u32>().ok());
@@ -98,6 +103,7 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, now: DateTime<Utc>) -> Result<Old
             list.warnings.push(format!("{address} came from an included source of the old list"));
         }
     }
+    list.warnings.append(&mut list_warnings);
     for (file, role) in [("owner.dump", Role::Manager), ("editor.dump", Role::Moderator)] {
         for paragraph in files.get(file).map(|bytes| paragraphs(bytes)).unwrap_or_default() {
             if let Some(address) = value(&paragraph, "email") {

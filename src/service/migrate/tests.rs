@@ -270,12 +270,13 @@ async fn sympa_dumps_keep_reception_suspension_and_exclusions() {
         shown,
         [
             "ana@x.test member each  unsubscribed",
-            "gus@x.test member none es active",
+            "gus@x.test member each es active",
             "mia@x.test manager digest es active",
             "new@y.test member each es suspended"
         ]
     );
-    assert!(rows[1].delivery.contains("until 2026-12-2"), "{}", rows[1].delivery);
+    assert!(rows[1].absence.as_ref().unwrap().contains("until 2026-12-2"), "{:?}", rows[1].absence);
+    assert_eq!((report.there.none, report.here.none), (1, 1));
     let setting = |key: &str| report.settings.iter().find(|line| line.key == key).unwrap().there.clone();
     assert_eq!((setting("subscription"), setting("nonmember"), setting("archive")), ("approve".into(), "hold".into(), "public".into()));
     assert!(report.warnings.iter().any(|warning| warning.contains("include_ldap_query")));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::manage::{Batch, MemberLine};
-use super::settings::{delivery_text, role_text};
+use super::settings::{absence_text, delivery_text, role_text};
 use super::{Invite, MemberReport, Settings};
 use crate::directory::table::{Table, neutral};
 use crate::domain::address::EmailAddress;
@@ -15,8 +15,8 @@ use crate::service::{Actor, Failure, Services};
 /// Members read at a time.
 const PAGE: usize = 1_000;
 /// Columns of an import and of the export's own settings.
-const COLUMNS: [&str; 10] =
-    ["email", "role", "languages", "delivery", "streams", "both", "own_posts", "links", "plain_digest", "invitations"];
+const COLUMNS: [&str; 11] =
+    ["email", "role", "languages", "delivery", "streams", "both", "own_posts", "links", "plain_digest", "invitations", "absence"];
 
 /// A subscriber in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +51,8 @@ pub struct MemberRow {
     pub invitations: bool,
     /// Invited until then; `always` without end.
     pub invited: Option<String>,
+    /// Days without mail: `from 2027-01-10 until 2027-01-15`.
+    pub absence: Option<String>,
 }
 
 /// All subscribers of a group, by address, those who left included.
@@ -89,6 +91,7 @@ pub(super) fn row(subscription: &crate::domain::subscription::Subscription, acco
         plain_digest: subscription.plain_digest,
         invitations: subscription.invitations,
         invited: subscription.invitation.as_ref().map(|i| i.until.map_or_else(|| "always".to_owned(), |day| day.to_string())),
+        absence: subscription.absence.map(absence_text),
     }
 }
 
@@ -115,6 +118,7 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
             yes(row.links),
             yes(row.plain_digest),
             yes(row.invitations),
+            row.absence.unwrap_or_default(),
             row.name,
             row.state.to_owned(),
             row.reason.unwrap_or_default(),
@@ -127,7 +131,8 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
 
 /// Subscribes everybody in a CSV file; a bad row is named with its line, and the rest is done.
 ///
-/// Columns `email`, and if there are `role`, `languages`, `delivery`, `streams`, `both`, `own_posts`, `links`, `plain_digest`, `invitations`, in any order; an
+/// Columns `email`, and if there are `role`, `languages`, `delivery`, `streams`, `both`, `own_posts`, `links`, `plain_digest`, `invitations`,
+/// `absence`, in any order; an
 /// empty cell leaves the setting alone. Who left by her own wish or was removed is not brought back, and neither is a row with
 /// `state` `unsubscribed`, as the export writes it.
 ///

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::domain::language::Language;
-use crate::domain::subscription::{Delivery, DeliveryMode, Role, Stream, Subscription};
+use crate::domain::subscription::{Absence, Delivery, DeliveryMode, Role, Stream, Subscription};
 
 /// Changes of a subscription; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,15 +29,18 @@ pub struct Settings {
     pub invitations: Option<bool>,
     /// Are her posts looked at first? For managers only.
     pub moderated: Option<bool>,
+    /// Days without mail; the inner `None` ends them.
+    #[allow(clippy::option_option, reason = "no wish, and the wish for no absence, are two things")]
+    pub absence: Option<Option<Absence>>,
 }
 
 impl Settings {
     /// The names that [`Settings::set`] knows.
-    pub const KEYS: [&'static str; 10] =
-        ["role", "languages", "both", "delivery", "streams", "own_posts", "links", "plain_digest", "invitations", "moderated"];
+    pub const KEYS: [&'static str; 11] =
+        ["role", "languages", "both", "delivery", "streams", "own_posts", "links", "plain_digest", "invitations", "moderated", "absence"];
 
     /// Sets one by name from text, as in files, forms and commands: `languages` `es,en`, `delivery` `none until 2027-01-15`,
-    /// `streams` `announce,liaison`, `both` `yes`.
+    /// `streams` `announce,liaison`, `both` `yes`, `absence` `from 2027-01-10 until 2027-01-15` or `none`.
     ///
     /// # Errors
     /// What the value may be, in one sentence.
@@ -54,6 +57,7 @@ impl Settings {
             "plain_digest" | "plain-digest" => self.plain_digest = Some(switch(value)?),
             "invitations" => self.invitations = Some(switch(value)?),
             "moderated" => self.moderated = Some(switch(value)?),
+            "absence" => self.absence = Some(absence(value)?),
             _ => return Err(format!("\"{}\" cannot be set; known are {}", key.escape_debug(), Self::KEYS.join(", "))),
         }
         Ok(())
@@ -74,6 +78,7 @@ impl Settings {
             ("plain_digest", self.plain_digest.as_ref().map(yes)),
             ("invitations", self.invitations.as_ref().map(yes)),
             ("moderated", self.moderated.as_ref().map(yes)),
+            ("absence", self.absence.map(|absence| absence.map_or_else(|| "none".to_owned(), absence_text))),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -98,6 +103,7 @@ impl Settings {
         put(&mut subscription.links, self.links.as_ref(), "links", &mut changed);
         put(&mut subscription.plain_digest, self.plain_digest.as_ref(), "plain_digest", &mut changed);
         put(&mut subscription.invitations, self.invitations.as_ref(), "invitations", &mut changed);
+        put(&mut subscription.absence, self.absence.as_ref(), "absence", &mut changed);
         put(&mut subscription.moderated, self.moderated.as_ref(), "moderated", &mut changed);
         changed
     }
@@ -111,6 +117,11 @@ pub fn delivery_text(delivery: Delivery) -> String {
         DeliveryMode::None => "none",
     };
     delivery.until.map_or_else(|| mode.to_owned(), |until| format!("{mode} until {until}"))
+}
+
+/// `from 2027-01-10 until 2027-01-15`.
+pub fn absence_text(absence: Absence) -> String {
+    format!("from {} until {}", absence.from, absence.until)
 }
 
 /// `member`, `moderator`, `manager`.
@@ -161,6 +172,20 @@ fn delivery(value: &str) -> Result<Delivery, String> {
     };
     // "each" is what follows the end of the others; an end of its own would mean nothing.
     if mode == DeliveryMode::Each && until.is_some() { Err(wrong()) } else { Ok(Delivery { mode, until }) }
+}
+
+fn absence(value: &str) -> Result<Option<Absence>, String> {
+    let wrong =
+        || format!("\"{}\" is no absence: \"from 2027-01-10 until 2027-01-15\" with both days in it, or none", value.escape_debug());
+    let day = |text: &str| text.parse::<NaiveDate>().map_err(|_| wrong());
+    match value.split_whitespace().collect::<Vec<_>>()[..] {
+        ["none"] => Ok(None),
+        ["from", from, "until", until] => {
+            let absence = Absence { from: day(from)?, until: day(until)? };
+            if absence.until < absence.from { Err(wrong()) } else { Ok(Some(absence)) }
+        }
+        _ => Err(wrong()),
+    }
 }
 
 fn streams(value: &str) -> Result<Vec<Stream>, String> {

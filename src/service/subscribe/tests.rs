@@ -114,10 +114,28 @@ async fn an_export_reads_back_and_holds_no_formula() {
     let trial = Trial::peopled().await;
     let name = "=HYPERLINK(\"http://x.test\")";
     account::set(&trial.services, &operator(), &address("ana@x.test"), &[format!("name={name}")], false).await.unwrap();
-    let wish = settings(&trial, &[("languages", "es;en"), ("streams", "none"), ("links", "yes"), ("delivery", "digest")]);
+    let wish = settings(
+        &trial,
+        &[
+            ("languages", "es;en"),
+            ("streams", "none"),
+            ("links", "yes"),
+            ("delivery", "digest"),
+            ("absence", "from 2027-01-10 until 2027-01-15"),
+        ],
+    );
     add_all(&trial, &["ana@x.test"], &wish, Invite::No).await;
     let csv = export(&trial.services, &amr()).await.unwrap();
-    assert!(csv.contains("\"'=HYPERLINK") && csv.contains("ana@x.test,member,es;en,digest,none,no,yes,yes"), "{csv}");
+    assert!(
+        csv.contains("\"'=HYPERLINK")
+            && csv.contains("ana@x.test,member,es;en,digest,none,no,yes,yes")
+            && csv.contains(",from 2027-01-10 until 2027-01-15,"),
+        "{csv}"
+    );
+    let mut wrong = Settings::default();
+    for text in ["from 2027-01-16 until 2027-01-15", "until 2027-01-15", "from soon until later", ""] {
+        assert!(wrong.set("absence", text, &trial.services.config).unwrap_err().contains("is no absence"), "{text}");
+    }
     let before = list(&trial.services, &amr()).await.unwrap();
     let report = import(&trial.services, &operator(), &amr(), csv.as_bytes(), "m.csv", false).await.unwrap();
     assert_eq!(short(&report), ["already-subscribed -"]);

@@ -152,7 +152,7 @@ async fn notice(services: &Services, key: &NoticeKey) -> Result<Value, Failure> 
             data["sequence"] = json!(meeting.sequence);
             data["first_day"] = json!(meeting.first_day());
             let deadline = key.milestone.rsplit_once('-').map(|(name, _)| name);
-            let deadlines = services.config.meetings.deadlines_of(&meeting);
+            let deadlines = meeting::lead_times(services, &meeting).deadlines_of(&meeting);
             if let Some(deadline) = deadlines.iter().find(|known| Some(known.kind.as_str()) == deadline) {
                 data["deadline"] = json!(deadline.date);
             }

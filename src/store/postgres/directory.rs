@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::PostgresStore;
 use super::accounts::address_column;
 use super::session::statement;
-use super::values::{code, column, decode_all, limit};
+use super::values::{code, column, decode_all_grown, limit};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::group::{Group, GroupCode};
@@ -21,12 +21,12 @@ impl Groups for PostgresStore {
         let rows: Vec<Vec<u8>> = statement!(self.access, |connection| {
             Ok(sqlx::query_scalar("SELECT record FROM mail_groups ORDER BY code").fetch_all(connection).await?)
         })?;
-        decode_all("a group", &rows)
+        decode_all_grown("a group", &rows)
     }
 
     async fn put_groups(&self, groups: Vec<Group>) -> Result<()> {
         // By code, the last of doubles: one statement must not touch a row twice, and all callers lock in one order.
-        let rows = groups.iter().map(|group| Ok((code(&group.code), record::encode(group)?))).collect::<Result<BTreeMap<_, _>>>()?;
+        let rows = groups.iter().map(|group| Ok((code(&group.code), record::encode_grown(group)?))).collect::<Result<BTreeMap<_, _>>>()?;
         let (codes, records): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         statement!(self.access, |connection| {
             let query = sqlx::query(
@@ -48,13 +48,13 @@ impl Subscriptions for PostgresStore {
             let query = sqlx::query_scalar("SELECT record FROM subscriptions WHERE code = $1 AND account = $2");
             Ok(query.bind(code(group)).bind(column(account.0)).fetch_optional(connection).await?)
         })?;
-        row.map(|row| record::decode(&format!("the subscription of account {account} to {group}"), &row)).transpose()
+        row.map(|row| record::decode_grown(&format!("the subscription of account {account} to {group}"), &row)).transpose()
     }
 
     async fn put_subscriptions(&self, subscriptions: Vec<Subscription>) -> Result<()> {
         let rows = subscriptions
             .iter()
-            .map(|one| Ok(((code(&one.group), column(one.account.0)), record::encode(one)?)))
+            .map(|one| Ok(((code(&one.group), column(one.account.0)), record::encode_grown(one)?)))
             .collect::<Result<BTreeMap<_, _>>>()?;
         let mut columns = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for ((code, account), record) in rows {
@@ -79,7 +79,7 @@ impl Subscriptions for PostgresStore {
             );
             Ok(query.bind(code(group)).bind(after.map(|id| column(id.0))).bind(limit(count)).fetch_all(connection).await?)
         })?;
-        decode_all("a subscription", &rows)
+        decode_all_grown("a subscription", &rows)
     }
 
     async fn members_of_group(&self, group: &GroupCode, after: Option<AccountId>, count: usize) -> Result<Vec<(Subscription, Account)>> {
@@ -90,7 +90,9 @@ impl Subscriptions for PostgresStore {
             );
             Ok(query.bind(code(group)).bind(after.map(|id| column(id.0))).bind(limit(count)).fetch_all(connection).await?)
         })?;
-        rows.iter().map(|(one, account)| Ok((record::decode("a subscription", one)?, record::decode("an account", account)?))).collect()
+        rows.iter()
+            .map(|(one, account)| Ok((record::decode_grown("a subscription", one)?, record::decode("an account", account)?)))
+            .collect()
     }
 
     async fn members_by_address(&self, group: &GroupCode, addresses: Vec<EmailAddress>) -> Result<Vec<Option<Member>>> {
@@ -103,7 +105,7 @@ impl Subscriptions for PostgresStore {
             Ok(query.bind(code(group)).bind(&wanted).fetch_all(connection).await?)
         })?;
         let member = |account: &[u8], subscription: Option<&[u8]>| {
-            let subscription = subscription.map(|one| record::decode("a subscription", one)).transpose()?;
+            let subscription = subscription.map(|one| record::decode_grown("a subscription", one)).transpose()?;
             Ok::<Member, StoreError>((record::decode("an account", account)?, subscription))
         };
         let mut found = HashMap::with_capacity(rows.len());
@@ -118,7 +120,7 @@ impl Subscriptions for PostgresStore {
             let query = sqlx::query_scalar("SELECT record FROM subscriptions WHERE account = $1 ORDER BY code");
             Ok(query.bind(column(account.0)).fetch_all(connection).await?)
         })?;
-        decode_all("a subscription", &rows)
+        decode_all_grown("a subscription", &rows)
     }
 
     async fn remove_subscriptions(&self, account: AccountId) -> Result<()> {

@@ -102,7 +102,7 @@ async fn page(connection: &mut PgConnection, kind: u8, after: &[u8]) -> std::res
             let query = sqlx::query_as("SELECT code, record FROM mail_groups WHERE code > $1 ORDER BY code LIMIT $2");
             let rows: Vec<(Vec<u8>, Vec<u8>)> = query.bind(octets(first)).bind(most).fetch_all(connection).await?;
             let last = rows.last().map(|row| join(&[&row.0]));
-            let items = rows.iter().map(|row| Ok(Item::Group(record::decode("a group", &row.1)?)));
+            let items = rows.iter().map(|row| Ok(Item::Group(record::decode_grown("a group", &row.1)?)));
             Ok((items.collect::<Result<_>>()?, last))
         }
         2 => {
@@ -120,7 +120,7 @@ async fn page(connection: &mut PgConnection, kind: u8, after: &[u8]) -> std::res
             let query = query.bind(first.is_none()).bind(octets(first)).bind(long(second)).bind(most);
             let rows: Vec<(Vec<u8>, i64, Vec<u8>)> = query.fetch_all(connection).await?;
             let last = rows.last().map(|row| join(&[&row.0, &row.1.to_be_bytes()]));
-            let items = rows.iter().map(|row| Ok(Item::Subscription(record::decode("a subscription", &row.2)?)));
+            let items = rows.iter().map(|row| Ok(Item::Subscription(record::decode_grown("a subscription", &row.2)?)));
             Ok((items.collect::<Result<_>>()?, last))
         }
         4 => {

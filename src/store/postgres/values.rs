@@ -52,6 +52,11 @@ pub(super) fn decode_all<T: DeserializeOwned>(what: &str, rows: &[Vec<u8>]) -> R
     rows.iter().map(|row| record::decode(what, row)).collect()
 }
 
+/// The same of values that have grown.
+pub(super) fn decode_all_grown<T: record::Grown>(what: &str, rows: &[Vec<u8>]) -> Result<Vec<T>> {
+    rows.iter().map(|row| record::decode_grown(what, row)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

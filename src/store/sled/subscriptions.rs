@@ -15,7 +15,7 @@ use crate::store::{Member, Result, Subscriptions, record};
 
 fn subscription(rows: &impl Rows, group: &GroupCode, id: AccountId) -> Result<Option<Subscription>> {
     let row = SUBSCRIPTIONS.get(rows, &keys::subscription(group, id))?;
-    row.map(|row| record::decode(&format!("the subscription of account {id} to {group}"), &row)).transpose()
+    row.map(|row| record::decode_grown(&format!("the subscription of account {id} to {group}"), &row)).transpose()
 }
 
 /// Gives a group's subscriptions behind `after` to `take`, until it says `false`.
@@ -26,7 +26,8 @@ fn each_of_group(
     take: &mut dyn FnMut(Subscription) -> Result<bool>,
 ) -> Result<()> {
     let after = after.map(|id| keys::subscription(group, id));
-    SUBSCRIPTIONS.scan(rows, &keys::subscriptions(group), after.as_deref(), &mut |_, row| take(record::decode("a subscription", row)?))
+    SUBSCRIPTIONS
+        .scan(rows, &keys::subscriptions(group), after.as_deref(), &mut |_, row| take(record::decode_grown("a subscription", row)?))
 }
 
 fn groups_of(rows: &impl Rows, id: AccountId) -> Result<Vec<GroupCode>> {
@@ -49,7 +50,7 @@ impl Subscriptions for SledStore {
     async fn put_subscriptions(&self, subscriptions: Vec<Subscription>) -> Result<()> {
         self.change(move |w| {
             for one in &subscriptions {
-                SUBSCRIPTIONS.put(&mut w.changes, &keys::subscription(&one.group, one.account), &record::encode(one)?)?;
+                SUBSCRIPTIONS.put(&mut w.changes, &keys::subscription(&one.group, one.account), &record::encode_grown(one)?)?;
                 MEMBERSHIPS.put(&mut w.changes, &keys::membership(one.account, &one.group), &[])?;
             }
             Ok(())

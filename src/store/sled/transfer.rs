@@ -242,10 +242,10 @@ impl Spool {
             }
             Some(b'D') => {
                 for (_, value) in pages::unpack(row)? {
-                    items.push(Item::Subscription(record::decode("a subscription", &value)?));
+                    items.push(Item::Subscription(record::decode_grown("a subscription", &value)?));
                 }
             }
-            Some(b'G') => items.push(Item::Group(record::decode("a group", row)?)),
+            Some(b'G') => items.push(Item::Group(record::decode_grown("a group", row)?)),
             Some(b'P') => items.push(Item::Post(record::decode("a post", row)?)),
             Some(b'R') => items.push(Item::Repetition(key[1..].to_vec(), PostId(keys::last_number(row)))),
             Some(b'a') => items.push(Item::Audit(record::decode("an entry of the audit trail", row)?)),
@@ -350,7 +350,7 @@ impl Writer<'_> {
     fn import(&mut self, item: &Item) -> Result<()> {
         match item {
             Item::Body { .. } => Ok(()),
-            Item::Group(group) => self.put_once(&keys::group(&group.code), &record::encode::<Group>(group)?),
+            Item::Group(group) => self.put_once(&keys::group(&group.code), &record::encode_grown::<Group>(group)?),
             Item::Account(account) => self.put_account(account).and_then(|()| self.put_account_count()),
             Item::Subscription(one) => self.put_subscription(one),
             Item::Setting(name, value) => self.put_once(&keys::with_octets(vec![b's'], name), value),
@@ -375,7 +375,7 @@ impl Writer<'_> {
     }
 
     fn put_subscription(&mut self, one: &Subscription) -> Result<()> {
-        keys::SUBSCRIPTIONS.put(&mut self.changes, &keys::subscription(&one.group, one.account), &record::encode(one)?)?;
+        keys::SUBSCRIPTIONS.put(&mut self.changes, &keys::subscription(&one.group, one.account), &record::encode_grown(one)?)?;
         keys::MEMBERSHIPS.put(&mut self.changes, &keys::membership(one.account, &one.group), &[])?;
         Ok(())
     }

@@ -71,7 +71,7 @@ const fn with(operation: Operation, fields: &'static [Field]) -> Operation {
 }
 
 const ADDRESSES: Field = last("addresses", Shape::Texts, "addresses of accounts");
-const SETTINGS: [Field; 11] = [
+const SETTINGS: [Field; 12] = [
     option("role", Shape::Text, "--role", "`member`, `moderator` or `manager`"),
     option("languages", Shape::Texts, "--languages", "languages in order of preference"),
     option("delivery", Shape::Text, "--delivery", "`each`, `digest` or `none`"),
@@ -83,6 +83,7 @@ const SETTINGS: [Field; 11] = [
     option("plain_digest", Shape::Truth, "--plain-digest", "digests as plain text"),
     option("moderated", Shape::Truth, "--moderated", "are her posts held for a moderator first?"),
     option("invitations", Shape::Truth, "--invitations", "meetings as invitations to her alone"),
+    option("absence", Shape::Text, "--absence", "days without mail, such as `from 2027-01-10 until 2027-01-15`; `none` ends them"),
 ];
 const ADD: &[Field] = &[
     ADDRESSES,
@@ -97,6 +98,7 @@ const ADD: &[Field] = &[
     SETTINGS[8],
     SETTINGS[9],
     SETTINGS[10],
+    SETTINGS[11],
     option("invite", Shape::Text, "--invite", "invite an outsider: the last day, or an empty text for no end"),
 ];
 const FILTER: &[Field] = &[

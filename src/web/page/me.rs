@@ -5,6 +5,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::NaiveDate;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::domain::account::{Account, AccountKind, Category};
 use crate::domain::archive::is_archived;
 use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
-use crate::domain::subscription::{DeliveryMode, Stream, Subscription, SubscriptionState};
+use crate::domain::subscription::{Delivery, DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
 use crate::service::{Failure, account, meeting, reconfirm};
 use crate::web::form::Form;
@@ -62,7 +63,10 @@ pub async fn show(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
     let account = signed(&visit)?;
     let subscribed = subscribe::which(&site.services, account).await?;
     let cards: Vec<Card> = subscribed.iter().map(|one| card(&site, &visit, &one.subscription, one.name.clone())).collect();
-    let vacation = vacation_end(subscribed.iter().map(|one| &one.subscription));
+    let vacation = rest(site.services.today(), subscribed.iter().map(|one| &one.subscription));
+    let absent =
+        vacation.map(|(from, until)| (site.services.texts.date(visit.language, from), site.services.texts.date(visit.language, until)));
+    let begun = vacation.is_some_and(|(from, _)| from <= site.services.today());
     let active: Vec<&GroupCode> =
         subscribed.iter().filter(|one| one.subscription.is_active()).map(|one| &one.subscription.group).take(GROUPS_LOOKED_AT).collect();
     let latest = latest(&site, &visit, &active).await?;
@@ -83,7 +87,9 @@ pub async fn show(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
         person => Value::from(Serde(person(&site, &visit, account))),
         cards => Value::from(Serde(&cards)),
         languages => Value::from(Serde(&language_choices(&site, &visit, &account.languages))),
-        vacation => vacation.map(|day| site.services.texts.date(visit.language, day)),
+        vacation => absent.as_ref().map(|(_, until)| until),
+        vacation_from => absent.as_ref().map(|(from, _)| from).filter(|_| !begun),
+        today => site.services.today().to_string(),
         has_active => !active.is_empty(),
         tomorrow => (site.services.today() + chrono::Days::new(1)).to_string(),
         latest => Value::from(Serde(&latest)),
@@ -181,12 +187,15 @@ fn card(site: &Site, visit: &Visit, subscription: &Subscription, name: String) -
     }
 }
 
-/// The day up to which mail rests in every group, if it rests in some.
-fn vacation_end<'a>(subscriptions: impl Iterator<Item = &'a Subscription>) -> Option<chrono::NaiveDate> {
+/// The days on which mail rests, now or later, if it rests in some group: the latest.
+fn rest<'a>(today: NaiveDate, subscriptions: impl Iterator<Item = &'a Subscription>) -> Option<(NaiveDate, NaiveDate)> {
     subscriptions
-        .filter(|subscription| subscription.delivery.mode == DeliveryMode::None)
-        .filter_map(|subscription| subscription.delivery.until)
-        .max()
+        .filter_map(|subscription| {
+            let off = subscription.delivery.until.filter(|_| subscription.delivery.mode == DeliveryMode::None).map(|until| (today, until));
+            subscription.absence.map(|absence| (absence.from, absence.until)).or(off)
+        })
+        .filter(|(_, until)| *until >= today)
+        .max_by_key(|(_, until)| *until)
 }
 
 async fn latest(site: &Site, visit: &Visit, groups: &[&GroupCode]) -> Result<Vec<Latest>, Problem> {
@@ -273,21 +282,23 @@ pub async fn languages(State(site): State<Site>, visit: Visit, form: Form) -> Re
     Ok(crate::web::with_cookie(response, site.cookie(crate::web::visit::LANGUAGE, "", None)))
 }
 
-/// `POST /me/vacation`: no mail of any group until a day, or again.
+/// `POST /me/vacation`: no mail of any group from a day (today, if none is named) until a day, or again.
 pub async fn vacation(State(site): State<Site>, visit: Visit, form: Form) -> Result<Response, Problem> {
     let account = signed(&visit)?;
     let end = form.get("act") == "end";
     let mut settings = Settings::default();
-    let delivery = if end { "each".to_owned() } else { format!("none until {}", form.get("until")) };
-    settings.set("delivery", &delivery, &site.services.config).map_err(Failure::Invalid)?;
-    let until = settings.delivery.and_then(|delivery| delivery.until);
-    if until.is_some_and(|until| until < site.services.today()) {
+    let from = if form.get("from").is_empty() { site.services.today().to_string() } else { form.get("from").to_owned() };
+    let absence = if end { "none".to_owned() } else { format!("from {from} until {}", form.get("until")) };
+    settings.set("absence", &absence, &site.services.config).map_err(Failure::Invalid)?;
+    if settings.absence.flatten().is_some_and(|absence| absence.until < site.services.today()) {
         return Err(Failure::Invalid(format!("{} is over", form.get("until").escape_debug())).into());
     }
     for one in subscribe::which(&site.services, account).await? {
-        let rests = one.subscription.delivery.mode == DeliveryMode::None && one.subscription.delivery.until.is_some();
-        if one.subscription.is_active() && (!end || rests) {
+        let off = one.subscription.delivery.mode == DeliveryMode::None && one.subscription.delivery.until.is_some();
+        if one.subscription.is_active() && (!end || off || one.subscription.absence.is_some()) {
             let group = site.services.group(&one.subscription.group)?;
+            // What was switched off up to a day by other means comes back too.
+            settings.delivery = (end && off).then_some(Delivery::EACH);
             subscribe::own(&site.services, &visit.actor(), &group, account.address(), Wish::Set(settings.clone())).await?;
         }
     }
