@@ -223,10 +223,24 @@ pub enum Group {
         /// Such as SG12RG-AMR.
         code: String,
     },
+    /// Change settings of a group. A groups file that is applied later sets them to what it says; `--dry-run` of it shows what goes back.
+    Set {
+        /// Such as SG12RG-AMR.
+        code: String,
+        /// Such as `release_by=2`, `banned=@spam.example`, `grace=10` (minutes) or `purpose.es=…`; keys are those of the groups file.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        fields: Vec<String>,
+        /// Whether to change anything.
+        #[command(flatten)]
+        change: Change,
+    },
     /// Carry out a group's membership rules (`[[group.rule]]`); with `--dry-run` only show whom they add and remove, and why.
     Rules {
         /// Such as SG12RG-AMR.
         code: String,
+        /// First put the rules of this file (`[[rule]]` tables; `-` is standard input) in the place of those there are.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
         /// Whether to change anything.
         #[command(flatten)]
         change: Change,

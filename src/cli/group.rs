@@ -37,8 +37,21 @@ pub async fn execute(context: &Context<'_>, command: Group) -> Result<Report, Fa
             let report = group::show(services, &group_code(&code)?).await?;
             Ok(Report::new(described(&report)?, to_json(&report)?))
         }
-        Group::Rules { code, change } => {
-            let report = subscribe::apply_rules(services, &actor, &group_code(&code)?, change.dry_run).await?;
+        Group::Set { code, fields, change } => {
+            let done = group::set_fields(services, &actor, &group_code(&code)?, &fields, change.dry_run).await?;
+            let mut text = String::new();
+            changed(&done, &mut text);
+            Ok(Report::new(text, to_json(&done)?))
+        }
+        Group::Rules { code, from, change } => {
+            let code = group_code(&code)?;
+            let report = match from {
+                Some(file) => {
+                    let rules = group::parse_rules(utf8(context.file(&file)?, &file)?, &shown(&file))?;
+                    subscribe::replace_rules(services, &actor, &code, &rules, change.dry_run).await?
+                }
+                None => subscribe::apply_rules(services, &actor, &code, change.dry_run).await?,
+            };
             Ok(Report::new(ruled(&report), to_json(&report)?))
         }
         Group::NewPeriod { period, answer_by, group, change } => {

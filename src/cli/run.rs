@@ -156,7 +156,7 @@ fn not_reached(data_dir: &Path, error: &io::Error) -> Failure {
 /// The files that a command names, each read once and whole.
 fn read_named_files(command: &Command) -> Result<Vec<NamedFile>, Failure> {
     let mut named: Vec<PathBuf> = match command {
-        Command::Group(Group::Apply { file, .. })
+        Command::Group(Group::Apply { file, .. } | Group::Rules { from: Some(file), .. })
         | Command::Meeting(
             Meeting::Apply { file, .. } | Meeting::Letter { file: Some(file), .. } | Meeting::Report { file: Some(file), .. },
         )

@@ -20,7 +20,7 @@ use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 
 pub use file::parse;
 pub use privacy::{DataProtection, data_protection};
-pub use set::{SETTABLE, set};
+pub use set::{SETTABLE, check_rules, parse_rules, set, set_fields, set_rules};
 
 /// Settings of a regional group whose change TSAG is told of.
 const FOUNDING: [&str; 5] = ["name", "parent", "region", "languages", "supporting_members"];
@@ -210,10 +210,6 @@ fn compare(before: Option<&Group>, after: &Group) -> GroupChange {
     let Some(before) = before else {
         return GroupChange { code, change: "new", fields: Vec::new(), draft: None };
     };
-    let settings = |group: &Group| match serde_json::to_value(group) {
-        Ok(Value::Object(settings)) => settings,
-        _ => serde_json::Map::new(),
-    };
     let old = settings(before);
     let fields: Vec<FieldChange> = settings(after)
         .into_iter()
@@ -221,6 +217,18 @@ fn compare(before: Option<&Group>, after: &Group) -> GroupChange {
         .map(|(field, to)| FieldChange { from: shown(old.get(&field)), to: shown(Some(&to)), field })
         .collect();
     GroupChange { code, change: if fields.is_empty() { "unchanged" } else { "changed" }, fields, draft: None }
+}
+
+/// Every setting by its key in a groups file.
+fn settings(group: &Group) -> BTreeMap<String, Value> {
+    let Ok(Value::Object(mut settings)) = serde_json::to_value(group) else { return BTreeMap::new() };
+    if let Some(Value::Object(mut house)) = settings.remove("house") {
+        let two = house.remove("two_persons") == Some(Value::Bool(true));
+        settings.insert("release_by".into(), Value::from(if two { 2 } else { 1 }));
+        settings.insert("rule".into(), house.remove("rules").unwrap_or_default());
+        settings.extend(house);
+    }
+    settings.into_iter().collect()
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -22,7 +22,7 @@ pub use own::{Subscribed, Wish, may_come_back, own, verdict, which};
 pub(in crate::service) use requests::APPROVE;
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
 pub use roster::{MemberRow, export, import, list};
-pub use rules::{GRACE_DAYS, RuleLine, RuleReport, apply_all_rules, apply_rules};
+pub use rules::{GRACE_DAYS, RuleLine, RuleReport, apply_all_rules, apply_rules, preview_rules, replace_rules};
 pub use settings::{Settings, absence_text, delivery_text};
 
 use crate::domain::reason::Reason;

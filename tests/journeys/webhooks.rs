@@ -6,12 +6,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::database::Cluster;
 use super::support::client::{lmtp, proved};
 use super::support::daemon::{Daemon, Setup, wait_for};
+use super::support::sink::Sink;
 
 const LIST: &str = "sg12rg-amr@lists.example.org";
 const SETTINGS: &str = "[webhooks]\nallowed_networks = [\"127.0.0.0/8\"]\ntimeout = \"1 s\"\n";
@@ -181,6 +183,63 @@ fn a_statement_is_told_when_it_goes_out_and_not_when_it_is_sent_again_to_one_rea
     let events = daemon.json(&["liaison", "show", id])["events"].to_string();
     assert!(events.contains("sent again to ana@example.org"), "{events}");
     assert_eq!(daemon.json(&["webhook", "events"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_deadline_is_told_when_its_notice_goes_out_and_once() {
+    let mut daemon = prepared();
+    let receiver = Receiver::start();
+    daemon.run_with(&["--clock", "2026-12-01T10:00:00Z"]);
+    receiver.add_to(&daemon, "deadlines", &["--events", "deadline.near"]);
+    daemon.cli_with_input(&["meeting", "apply", "-"], MEETING);
+    let notices = daemon.json(&["meeting", "plan", "sg12rg-amr-2027"])["notices"].clone();
+    let notice = notices.as_array().unwrap().iter().find(|one| one["key"].as_str().unwrap().contains("contribution-7d")).unwrap().clone();
+    assert!(receiver.received().is_empty(), "the announcement is no deadline");
+    daemon.restart_at(notice["at"].as_str().unwrap());
+    let of = |what: &str| receiver.received().into_iter().find(|entry| entry["body"]["data"]["what"] == what);
+    let told = wait_for("the deadline", || of("contribution-7d"));
+    assert_eq!((&told["body"]["type"], &told["signed"]), (&"deadline.near".into(), &Value::Bool(true)));
+    let data = &told["body"]["data"];
+    assert_eq!((&data["meeting"], &data["notice"]), (&"sg12rg-amr-2027".into(), &notice["key"]), "{data}");
+    assert!(data["url"].as_str().unwrap().ends_with("/meetings/sg12rg-amr-2027"), "{data}");
+    // A later start has nothing to say of it again: the next thing that comes is the next notice.
+    let later = notices.as_array().unwrap().iter().find(|one| one["key"].as_str().unwrap().contains("contribution-1d")).unwrap().clone();
+    daemon.restart_at(later["at"].as_str().unwrap());
+    wait_for("the next deadline", || of("contribution-1d"));
+    assert_eq!(receiver.received().iter().filter(|entry| entry["body"]["data"]["what"] == "contribution-7d").count(), 1);
+}
+
+#[test]
+fn a_subscription_that_rests_because_mail_comes_back_is_told_with_its_reason() {
+    let sink = Sink::answering(Duration::ZERO, |to| (to == "ben@example.org").then_some("550 5.1.1 <ben@example.org>: no such user here"));
+    let mut daemon = Daemon::prepare(&Setup { relay: sink.relay(2), more: SETTINGS.into(), ..Setup::default() });
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org"]);
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "--invite", "ben@example.org"]);
+    let receiver = Receiver::start();
+    receiver.add_to(&daemon, "bounces", &["--events", "bounce.suspended"]);
+    for day in 1..=3 {
+        daemon.run_with(&["--clock", &format!("2027-04-0{}T08:00:00Z", day + 4)]);
+        post(&daemon, day);
+        wait_for("the refusal to be scored", || {
+            let rows = daemon.json(&["bounce", "list"]);
+            rows.as_array().unwrap().iter().any(|row| row["address"] == "ben@example.org" && row["failures"] == day).then_some(())
+        });
+        if day < 3 {
+            assert!(receiver.received().is_empty(), "scored, and not yet resting");
+            assert_eq!(daemon.stop(), Some(0));
+        }
+    }
+    let told = wait_for("the suspension", || receiver.received().into_iter().next());
+    let data = &told["body"]["data"];
+    assert_eq!(
+        (&told["body"]["type"], &told["signed"], &data["address"], &data["groups"][0]),
+        (&"bounce.suspended".into(), &Value::Bool(true), &"ben@example.org".into(), &"SG12RG-AMR".into())
+    );
+    assert!(data["reason"].as_str().unwrap().contains("no such user here"), "{data}");
+    let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
+    let ben = members.as_array().unwrap().iter().find(|member| member["address"] == "ben@example.org").unwrap();
+    assert_eq!((&ben["state"], &ben["reason"]), (&"suspended".into(), &data["reason"]), "it is told once the record shows it");
+    assert_eq!(receiver.received().len(), 1, "{:?}", receiver.received());
 }
 
 #[test]

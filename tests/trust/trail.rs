@@ -204,6 +204,7 @@ fn groups_accounts_and_members(story: &mut Story) {
     let groups = story.file("changed.toml", &groups);
     story.act(&["group", "apply", &groups]);
     story.act(&["group", "rules", "QSDG"]);
+    story.act(&["group", "set", "QSDG", "release_by=2"]);
     story.act(&["group", "new-period", "2037-2040", "--answer-by", "2098-01-01", "--group", "QSDG"]);
     let accounts = story.file(
         "more.csv",

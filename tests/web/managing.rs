@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use enlace::domain::post::PostState;
-use enlace::service::{moderate, period, reconfirm};
+use enlace::service::{Actor, liaison, moderate, period, reconfirm};
 
 use crate::site::code;
 use crate::stage::{GROUP, Stage, Who};
@@ -76,6 +76,66 @@ async fn rules_are_shown_previewed_and_carried_out() {
     assert!(of().await.is_none(), "a preview subscribes nobody");
     assert_eq!(stage.post(Who::Manager, &path, "act=do").await.status, 303);
     assert!(of().await.is_some_and(|subscription| subscription.is_active()));
+}
+
+#[tokio::test]
+async fn rules_of_the_form_are_previewed_and_only_what_was_previewed_is_saved() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let mut eli = crate::site::account(50, "eli@example.org", *b"BR", &["es"]);
+    eli.study_groups = vec![code("SG12")];
+    services.store.put_accounts(vec![eli.clone()]).await.unwrap();
+    let path = format!("/manage/{GROUP}/rules");
+    let rules = async || services.group(&code(GROUP)).unwrap().house.rules.clone();
+    let before = rules().await;
+    let form = "use-0=on&account-0=ties&category-0=member-state&countries-0=br&affiliations-0=SG12&remove-0=on&countries-1=MX";
+    let unseen = stage.post(Who::Manager, &path, &format!("act=save&{form}")).await;
+    assert!(unseen.status == 200 && unseen.body.contains("eli@example.org"), "{}", unseen.body);
+    assert_eq!(rules().await, before, "what was not previewed is previewed first");
+    let preview = stage.post(Who::Manager, &path, &format!("act=try&{form}")).await;
+    assert!(preview.body.contains("eli@example.org") && preview.body.contains("value=\"save\""), "{}", preview.body);
+    let previewed = preview.body.split("name=\"previewed\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let previewed = enlace::web::pages::encoded(&plain(previewed).replace("&quot;", "\""));
+    let other = format!("act=save&previewed={previewed}&{}", form.replace("=br", "=mx"));
+    assert_eq!(stage.post(Who::Manager, &path, &other).await.status, 200);
+    assert_eq!(rules().await, before, "another rule than the one that was previewed");
+    let saved = stage.post(Who::Manager, &path, &format!("act=save&previewed={previewed}&{form}")).await;
+    assert!(saved.status == 303 && saved.field("location").ends_with("done=saved"), "{}", saved.body);
+    let now = rules().await;
+    assert!(now.len() == 1 && now[0].countries == ["BR"] && now[0].remove && now[0].affiliations == [code("SG12")], "{now:?}");
+    assert!(services.store.subscription(&code(GROUP), eli.id).await.unwrap().is_none(), "saving subscribes nobody");
+    let wrong = stage.post(Who::Manager, &path, "act=try&use-0=on&countries-0=XX").await;
+    assert!(wrong.status == 422 && wrong.body.contains("XX"), "{}", wrong.body);
+    let trail = stage.get(Who::Manager, &format!("/manage/{GROUP}/audit?q=group+set")).await;
+    assert!(trail.body.contains("mona@example.org"), "{}", trail.body);
+}
+
+#[tokio::test]
+async fn what_a_group_asks_is_set_on_its_page_and_only_an_operator_ends_the_second_person() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let path = format!("/manage/{GROUP}/settings");
+    let body = "moderate=yes&release_by=2&monthly_reminder=yes&banned=Eve%40x.example%0A%40spam.example&purpose.es=Trabajo&footer.en=";
+    let saved = stage.post(Who::Manager, &path, body).await;
+    assert!(saved.status == 303 && saved.field("location").ends_with("done=saved"), "{}", saved.body);
+    let group = services.group(&code(GROUP)).unwrap();
+    let house = &group.house;
+    assert!(
+        house.moderate && house.two_persons && group.monthly_reminder && house.banned == ["eve@x.example", "@spam.example"],
+        "{house:?}"
+    );
+    assert!(!house.rules.is_empty(), "rules are no field of this page");
+    let page = stage.get(Who::Manager, &path).await;
+    assert!(page.body.contains("eve@x.example") && page.body.contains("Trabajo") && page.body.contains(" disabled"), "{}", page.body);
+    let shown = stage.get(Who::Anonymous, &format!("/groups/{GROUP}/data-protection?lang=es")).await;
+    assert!(shown.body.contains("Trabajo"), "{}", shown.body);
+    let alone = stage.post(Who::Manager, &path, "release_by=1").await;
+    assert!(alone.status == 422 && alone.body.contains("Only those who run the service"), "{}", alone.body);
+    let wrong = stage.post(Who::Manager, &path, "banned=nobody&moderate=no").await;
+    assert!(wrong.status == 422 && services.group(&code(GROUP)).unwrap().house.moderate, "nothing is changed: {}", wrong.body);
+    assert_eq!(stage.post(Who::Operator, &path, "release_by=1&banned=").await.status, 303);
+    let house = services.group(&code(GROUP)).unwrap().house.clone();
+    assert!(!house.two_persons && house.banned.is_empty() && house.moderate, "{house:?}");
 }
 
 #[tokio::test]
@@ -206,4 +266,67 @@ async fn jobs_show_when_they_run_and_a_held_statement_is_corrected_field_by_fiel
     assert!(page.status == 200 && page.body.contains("This is the body of the statement."), "{}", page.body);
     let unchanged = stage.post(Who::Operator, &path, "act=correct").await;
     assert!(unchanged.field("location").ends_with("done=unchanged"), "{}", unchanged.head);
+}
+
+/// A statement without a deadline, which V-rules hold because action is asked for.
+async fn waiting_statement(stage: &Stage) -> String {
+    let mail = "From: tess@example.org\r\nTo: sg12rg-amr-liaison@lists.example.org\r\nSubject: LS/o on quality [to TSAG]\r\n\
+                Message-ID: <waits@example.org>\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+                Content-Type: text/plain; charset=utf-8\r\n\r\nSource: ITU-T SG12RG-AMR\r\nTitle: LS/o on quality [to TSAG]\r\n\
+                For action to: TSAG\r\nQuestion(s): 7/12\r\nApproval: ITU-T SG12RG-AMR meeting (Mexico City, 28 September 2026)\r\n\
+                Deadline: N/A\r\nContact: Ana Example, tel +41 22 000 0000, ana@example.org\r\n\r\nThe body beside the form.\r\n";
+    let services = &stage.site.services;
+    let actor = Actor::command_line();
+    let submitted = liaison::submit_file(services, &actor, mail.as_bytes().to_vec().into(), Some(code(GROUP)), false).await.unwrap();
+    submitted.shown.view.id
+}
+
+#[tokio::test]
+async fn the_form_beside_the_text_corrects_the_fields_that_differ_and_no_others() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let id = waiting_statement(&stage).await;
+    let shown = async || liaison::show(services, id.parse().unwrap(), true).await.unwrap();
+    let before = shown().await.view;
+    assert!(
+        before.deadline.is_none() && !matches!(before.state, "circulated" | "awaiting-reply"),
+        "{}: {:?}",
+        before.state,
+        before.problems
+    );
+    let overview = stage.get(Who::Tsb, "/admin").await;
+    let path = format!("/admin/liaisons/{id}");
+    assert!(plain(&overview.body).contains(&path), "it waits on the secretariat's page: {}", overview.body);
+    let page = stage.get(Who::Tsb, &path).await;
+    assert!(page.body.contains("The body beside the form.") && page.body.contains("LS/o on quality"), "{}", page.body);
+    assert_eq!(stage.post(Who::Member, &path, "act=correct&questions=8%2F12").await.status, 403);
+
+    // As a browser sends it: every field, of which two were changed.
+    let value = |name: &str| {
+        let tag = page.body.split("<input").find(|tag| tag.contains(&format!("name=\"{name}\""))).unwrap_or_else(|| panic!("no {name}"));
+        let value = tag.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+        plain(value).replace("&quot;", "\"").replace("&#x27;", "'").replace("&amp;", "&")
+    };
+    let mut body = "act=correct".to_owned();
+    for name in ["title-en", "source", "questions", "action", "comment", "information", "approval", "deadline", "contact"] {
+        let sent = match name {
+            "deadline" => "2027-01-22".to_owned(),
+            "title-en" => "LS/o on quality of service [to TSAG]".to_owned(),
+            _ => value(name),
+        };
+        body.push_str(&format!("&{name}={}", enlace::web::pages::encoded(&sent)));
+    }
+    let saved = stage.post(Who::Tsb, &path, &body).await;
+    assert!(saved.status == 303 && saved.field("location").ends_with("done=saved"), "{}", saved.body);
+    let after = shown().await.view;
+    assert_eq!(after.deadline.map(|day| day.to_string()).as_deref(), Some("2027-01-22"));
+    assert_eq!(after.editions[0].title, "LS/o on quality of service [to TSAG]");
+    let named = |view: &enlace::domain::liaison::view::View| {
+        serde_json::to_value((&view.source, &view.questions, &view.destinations, &view.approval, &view.contacts)).unwrap()
+    };
+    assert_eq!(named(&after), named(&before), "what was sent as it was stays");
+    let again = stage.get(Who::Tsb, &path).await;
+    assert!(again.body.contains("value=\"2027-01-22\""), "{}", again.body);
+    let wrong = stage.post(Who::Tsb, &path, "act=correct&deadline=soon").await;
+    assert!(wrong.status == 422 || shown().await.view.deadline == after.deadline, "{}", wrong.body);
 }

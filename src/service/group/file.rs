@@ -74,7 +74,7 @@ struct Entry {
 /// Longest grace time: a statement that nobody can see for longer than that was forgotten, not stopped.
 const GRACE_LONGEST: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 /// Longest name and footer.
-const TEXT_CHARACTERS: usize = 2_000;
+pub(super) const TEXT_CHARACTERS: usize = 2_000;
 
 struct Reader<'a> {
     text: &'a str,
@@ -349,17 +349,14 @@ fn house(reader: &mut Reader<'_>, entry: &Entry) -> HouseRules {
     }
     let mut banned = Vec::new();
     for ban in &entry.banned {
-        let text = ban.get_ref().trim().to_lowercase();
-        let form = if text.starts_with('@') { format!("x{text}") } else { text.clone() };
-        if form.parse::<EmailAddress>().is_err() {
-            let shown = ban.get_ref().escape_debug();
-            reader.problem(
+        match self::ban(ban.get_ref()) {
+            Some(text) => banned.push(text),
+            None => reader.problem(
                 ban.span().start,
-                format!("\"{shown}\" is neither an address nor a domain"),
+                format!("\"{}\" is neither an address nor a domain", ban.get_ref().escape_debug()),
                 "write \"eve@example.org\" or \"@example.org\"",
-            );
+            ),
         }
-        banned.push(text);
     }
     HouseRules {
         moderate: entry.moderate.unwrap_or(false),
@@ -369,6 +366,13 @@ fn house(reader: &mut Reader<'_>, entry: &Entry) -> HouseRules {
         purpose: Localized(entry.purpose.clone()),
         legal_basis: Localized(entry.legal_basis.clone()),
     }
+}
+
+/// Who may not write, in lower case: an address, or `@domain`; `None` if it is neither.
+pub(super) fn ban(given: &str) -> Option<String> {
+    let text = given.trim().to_lowercase();
+    let form = if text.starts_with('@') { format!("x{text}") } else { text.clone() };
+    form.parse::<EmailAddress>().is_ok().then_some(text)
 }
 
 fn check_texts(reader: &mut Reader<'_>, entry: &Entry, kind: GroupKind) {

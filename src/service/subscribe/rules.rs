@@ -12,8 +12,10 @@ use super::manage::Batch;
 use super::{Invite, Settings};
 use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupCode};
+use crate::domain::house::MemberRule;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Provenance, Subscription, SubscriptionState};
+use crate::service::group::{check_rules, set_rules};
 use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::{Actor, Failure, Services};
 
@@ -70,17 +72,53 @@ pub struct RuleReport {
 pub async fn apply_rules(services: &Services, actor: &Actor, code: &GroupCode, dry_run: bool) -> Result<RuleReport, Failure> {
     let group = services.group(code)?;
     if group.house.rules.is_empty() {
-        return Err(Failure::Invalid(format!("{code} has no rules; write [[group.rule]] under it in the groups file and apply it")));
+        return Err(Failure::Invalid(format!(
+            "{code} has no rules; write [[group.rule]] under it in the groups file and apply it, or use `enlace group rules {code} --from FILE`"
+        )));
     }
+    walk(services, actor, &group, dry_run).await
+}
+
+/// What these rules would do in the place of those that the group has; nothing is written.
+///
+/// # Errors
+/// When the group does not exist, a rule cannot be one, or the store fails.
+pub async fn preview_rules(services: &Services, actor: &Actor, code: &GroupCode, rules: &[MemberRule]) -> Result<RuleReport, Failure> {
+    check_rules(rules)?;
+    let mut group = Group::clone(&*services.group(code)?);
+    group.house.rules = rules.to_vec();
+    walk(services, actor, &group, true).await
+}
+
+/// Puts these rules in the place of those that the group has, and carries them out; with `dry_run` only says what they would do.
+///
+/// # Errors
+/// As [`preview_rules`].
+pub async fn replace_rules(
+    services: &Services,
+    actor: &Actor,
+    code: &GroupCode,
+    rules: &[MemberRule],
+    dry_run: bool,
+) -> Result<RuleReport, Failure> {
+    if dry_run {
+        return preview_rules(services, actor, code, rules).await;
+    }
+    set_rules(services, actor, code, rules, false).await?;
+    walk(services, actor, &*services.group(code)?, false).await
+}
+
+async fn walk(services: &Services, actor: &Actor, group: &Group, dry_run: bool) -> Result<RuleReport, Failure> {
+    let code = &group.code;
     let mut walk = Walk {
         services,
-        group: &group,
+        group,
         dry_run,
-        batch: Batch::new(services, actor, &group, dry_run),
+        batch: Batch::new(services, actor, group, dry_run),
         report: RuleReport {
             group: code.to_string(),
             dry_run,
-            rules: group.house.rules.iter().map(crate::domain::house::MemberRule::words).collect(),
+            rules: group.house.rules.iter().map(MemberRule::words).collect(),
             adds: Vec::new(),
             removes: Vec::new(),
             warned: Vec::new(),

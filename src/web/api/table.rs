@@ -119,6 +119,13 @@ const PERIOD: &[Field] = &[
     option("groups", Shape::Texts, "--group", "only these groups"),
 ];
 const TOML: &[Field] = &[last("toml", Shape::File, "the file as text")];
+const GROUP_SETTINGS: &[Field] = &[last("fields", Shape::Pairs, "what to set, such as {\"release_by\": \"2\", \"purpose.es\": \"…\"}")];
+const RULES: &[Field] = &[option(
+    "rules",
+    Shape::File,
+    "--from",
+    "`[[rule]]` tables of TOML that take the place of the group's rules before they are carried out",
+)];
 const RENEW: Field = option("renew", Shape::Switch, "--renew", "make a new address; the one before ends");
 const ID_REASON: &[Field] = &[needed("reason", Shape::Text, "--reason", "what the author is told")];
 
@@ -127,6 +134,7 @@ pub const OPERATIONS: &[Operation] = &[
     list("/groups", "listGroups", Area::Groups, &["group", "list"], "code", "All groups."),
     act("POST", "/groups", "applyGroups", Area::Groups, &["group", "apply"], TOML, "Add and change groups as a TOML file says."),
     read("/groups/{code}", "showGroup", Area::Groups, &["group", "show"], "One group with its settings and addresses."),
+    act("PATCH", "/groups/{code}", "setGroup", Area::Groups, &["group", "set"], GROUP_SETTINGS, "Change settings of a group."),
     act("POST", "/groups/{code}/retire", "retireGroup", Area::Groups, &["group", "retire"], &[], "End a group."),
     long_list(
         "/groups/{code}/members",
@@ -337,7 +345,7 @@ pub const OPERATIONS: &[Operation] = &[
         "Forget the scores of an address and bring its subscriptions back.",
     ),
     act("POST", "/study-periods", "beginStudyPeriod", Area::Groups, &["group", "new-period"], PERIOD, "Begin a study period."),
-    act("POST", "/groups/{code}/rules", "applyRules", Area::Members, &["group", "rules"], &[], "Carry out a group's membership rules."),
+    act("POST", "/groups/{code}/rules", "applyRules", Area::Members, &["group", "rules"], RULES, "Carry out a group's membership rules."),
     read("/groups/{code}/members/export", "exportMembers", Area::Members, &["member", "export"], "All subscribers of a group at once."),
     at_once(act(
         "POST",
