@@ -183,6 +183,17 @@ fn every_command_that_changes_something_is_in_the_trail_and_no_rehearsal_is() {
     story.act(&["account", "erase", "dead@example.org"]);
     story.act(&["group", "retire", "SG12RG-AFR"]);
 
+    // Pages show each act in the reader's language: it has a word, and another test sees that no language lacks one.
+    let words = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/en/web/acts.toml")).unwrap();
+    let words: toml::Table = words.parse().unwrap();
+    let key = |act: &str| {
+        let letters: String = act.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
+        format!("act-{}", letters.split_whitespace().collect::<Vec<_>>().join("-"))
+    };
+    let acts: BTreeSet<String> = story.trail().iter().map(|entry| key(entry["act"].as_str().unwrap())).collect();
+    let wordless: Vec<_> = acts.iter().filter(|act| !words.contains_key(*act)).collect();
+    assert!(acts.len() > 40 && wordless.is_empty(), "{} acts; without a word in templates/LANG/web/acts.toml: {wordless:?}", acts.len());
+
     let mut all = BTreeSet::new();
     changing(&Arguments::command(), "", &mut all);
     all.extend(AT_ONCE.map(str::to_owned));

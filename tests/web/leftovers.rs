@@ -168,6 +168,23 @@ async fn nothing_of_the_english_catalogue_stands_on_a_page_in_another_language()
     assert!(leftovers.is_empty(), "{} leftovers:\n{}", leftovers.len(), leftovers.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
+#[tokio::test]
+async fn the_trail_says_what_was_done_and_by_whom_in_the_readers_language() {
+    let stage = Stage::set(false).await;
+    let group = crate::stage::GROUP;
+    let saved = stage.post(Who::Manager, &format!("/manage/{group}/settings"), "release_by=2").await;
+    assert_eq!(saved.status, 303, "{}", saved.body);
+    for (language, act, by) in [("es", "Ajustes cambiados", "línea de órdenes"), ("ar", "تغيير الإعدادات", "سطر الأوامر")]
+    {
+        let page = stage.get(Who::Manager, &format!("/manage/{group}/audit?lang={language}")).await;
+        let said = texts(&page.body);
+        assert!(said.iter().any(|text| text == act) && said.iter().any(|text| text == by), "{language}: {said:?}");
+        assert!(!said.iter().any(|text| text == "group set" || text == "command line"), "{language}: {said:?}");
+    }
+    let found = stage.get(Who::Manager, &format!("/manage/{group}/audit?lang=es&q=ajustes")).await;
+    assert!(found.body.contains("mona@example.org") && !found.body.contains("línea de órdenes"), "{}", found.body);
+}
+
 #[test]
 fn english_is_found_in_texts_and_labels_and_not_where_it_is_marked() {
     let page = "<body><p lang=\"en\">marked <b>inside</b></p><p aria-label=\"heard\">read &amp; seen</p></body>";
