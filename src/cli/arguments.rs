@@ -194,7 +194,7 @@ pub struct Change {
     pub dry_run: bool,
 }
 
-/// A part of a long list, in the order in which accounts were made; the whole list is by address.
+/// A part of a long list, in the order in which its entries were made; a whole list of accounts is by address.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Part {
     /// At most so many, with the mark behind which the rest begins.
@@ -576,7 +576,11 @@ pub enum OldSystem {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Hold {
     /// What waits, oldest first.
-    List,
+    List {
+        /// Which part.
+        #[command(flatten)]
+        part: Part,
+    },
     /// One held post: who, why, and the beginning of its text.
     Show {
         /// From `hold list`.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::arguments::Hold;
+use super::arguments::{Hold, Part};
 use super::execute::Context;
 use super::group::group_code;
 use super::queue::post_id;
@@ -17,8 +17,15 @@ use crate::service::moderate::{self, HeldPost};
 pub async fn execute(context: &Context<'_>, command: Hold) -> Result<Report, Failure> {
     let (services, actor) = (context.services, context.actor.clone());
     match command {
-        Hold::List => {
-            let posts = moderate::list(services, None).await?;
+        Hold::List { part: Part { limit: Some(limit), after } } => {
+            let after = after.map(|after| post_id(&after)).transpose()?;
+            let page = moderate::part(services, None, after, limit.clamp(1, moderate::LOOKED_AT)).await?;
+            let rows: Vec<HeldPost> = page.posts.iter().filter_map(moderate::listed).collect();
+            let next = page.next.map(|next| next.to_string());
+            Ok(Report::new(table(&rows).or("Nothing more is held"), json!({ "items": to_json(&rows)?, "next": next })))
+        }
+        Hold::List { .. } => {
+            let posts = moderate::list(services).await?;
             Ok(Report::new(table(&posts).or("Nothing is held"), to_json(&posts)?))
         }
         Hold::Show { id } => {

@@ -4,12 +4,14 @@
 //! author is listed too; a manager may vouch for it by releasing it.
 
 mod aside;
+mod waiting;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
 
 pub use self::aside::set_aside;
+pub use self::waiting::{HeldPage, LOOKED_AT, list, listed, part};
 
 use super::robot::{self, Allowance, RobotMail};
 use super::{Actor, Failure, Services, lookalike};
@@ -90,15 +92,6 @@ fn row(post: &Post) -> Option<HeldPost> {
         octets: post.octets(),
         released: false,
     })
-}
-
-/// All held posts, oldest first; of one group, or of all.
-///
-/// # Errors
-/// The store's.
-pub async fn list(services: &Services, group: Option<&GroupCode>) -> Result<Vec<HeldPost>, Failure> {
-    let posts = services.store.held_posts().await?;
-    Ok(posts.iter().filter(|post| group.is_none_or(|code| post.groups.contains(code))).filter_map(row).collect())
 }
 
 /// One held post with its beginning.
@@ -392,17 +385,27 @@ pub async fn expire(services: &Services) -> Result<usize, Failure> {
     };
     let before = services.now() - patience;
     let mut expired = 0;
-    for mut post in services.store.held_posts().await?.into_iter().filter(|post| post.received_at < before) {
-        let group = services.group(&post.groups[0])?;
-        let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
-        aside::nobody_waits(services, &post, &dropped.text()).await?;
-        post.state = PostState::Discarded(dropped);
-        services.store.update_post(post.clone()).await?;
-        services.audit(&Actor::job("held posts"), "hold expire", Some(&group.code), post.id.to_string()).await?;
-        tell_author(services, &post, &group, "held-expired", "").await?;
-        expired += 1;
+    let mut after = None;
+    loop {
+        let posts = services.store.held_posts(after, waiting::READ).await?;
+        let Some(last) = posts.last() else { return Ok(expired) };
+        after = Some(last.id);
+        for post in posts.into_iter().filter(|post| post.received_at < before) {
+            drop_late(services, post).await?;
+            expired += 1;
+        }
     }
-    Ok(expired)
+}
+
+/// Discards a post that waited too long.
+async fn drop_late(services: &Services, mut post: Post) -> Result<(), Failure> {
+    let group = services.group(&post.groups[0])?;
+    let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
+    aside::nobody_waits(services, &post, &dropped.text()).await?;
+    post.state = PostState::Discarded(dropped);
+    services.store.update_post(post.clone()).await?;
+    services.audit(&Actor::job("held posts"), "hold expire", Some(&group.code), post.id.to_string()).await?;
+    tell_author(services, &post, &group, "held-expired", "").await
 }
 
 /// Tells the group's moderators and managers that a post waits for them, each with reply addresses of its own.

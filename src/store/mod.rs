@@ -289,8 +289,8 @@ pub trait Posts {
     async fn posts_to_plan(&self, now: DateTime<Utc>, limit: usize) -> Result<Vec<Post>>;
     /// When the next accepted post may be planned, if one waits for its time.
     async fn next_plan_time(&self) -> Result<Option<DateTime<Utc>>>;
-    /// Posts in state `Held` or `AwaitsAuthor`, oldest first.
-    async fn held_posts(&self) -> Result<Vec<Post>>;
+    /// Posts in state `Held` or `AwaitsAuthor` behind `after`, oldest first.
+    async fn held_posts(&self, after: Option<PostId>, limit: usize) -> Result<Vec<Post>>;
     /// Posts of a group, newest first, before `before`.
     async fn posts_of_group(&self, group: &GroupCode, before: Option<PostId>, limit: usize) -> Result<Vec<Post>>;
 }

@@ -215,3 +215,31 @@ async fn what_is_wrong_and_who_gets_it_is_said_in_the_readers_language() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_search_in_texts_reads_no_more_than_it_may_and_goes_on_where_it_stopped() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    for number in 0..6 {
+        let words = if number % 2 == 0 { "About jitter." } else { "About loss." };
+        let text = format!("{}\n{words}\n", block(&format!("LS/o on {number}"), "SG2", "22 January 2027"));
+        bench.post("SG12RG-AMR", "tsb@itu.example", &mail(&format!("s{number}@itu.example"), "LS", &text)).await;
+        bench.advance(TimeDelta::minutes(1));
+    }
+    let search = async |words: &str, before, most| {
+        let filter = liaison::Filter { text: Some(words.into()), ..liaison::Filter::default() };
+        let found = liaison::search(&bench.services, &filter, before, most).await.unwrap();
+        let titles: Vec<String> = found.lines.iter().map(|line| line.title.0.values().next().cloned().unwrap_or_default()).collect();
+        (titles, found.next)
+    };
+    let (first, next) = search("jitter", None, 3).await;
+    assert_eq!(first, ["LS/o on 4"], "three texts were read: 5, 4 and 3");
+    assert!(next.is_some());
+    let (second, end) = search("jitter", next, 3).await;
+    assert_eq!((second, end), (vec!["LS/o on 2".to_owned(), "LS/o on 0".to_owned()], None));
+    let (by_title, next) = search("LS/o on 1", None, 6).await;
+    assert_eq!((by_title, next), (vec!["LS/o on 1".to_owned()], None));
+    let (whole, _) = search("jitter", None, liaison::TEXTS_READ).await;
+    assert_eq!(whole.len(), 3);
+    let none = search("", None, 0).await;
+    assert_eq!((none.0.len(), none.1), (6, None), "without words nothing is read");
+}

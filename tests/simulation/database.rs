@@ -335,7 +335,7 @@ impl Posts for NodeStore {
     async fn next_plan_time(&self) -> Result<Option<DateTime<Utc>>> {
         Ok(None)
     }
-    async fn held_posts(&self) -> Result<Vec<Post>> {
+    async fn held_posts(&self, _: Option<PostId>, _: usize) -> Result<Vec<Post>> {
         Ok(Vec::new())
     }
     async fn posts_of_group(&self, _: &GroupCode, _: Option<PostId>, _: usize) -> Result<Vec<Post>> {

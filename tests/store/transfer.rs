@@ -99,7 +99,7 @@ async fn works(store: &dyn Store, filled: &Filled) {
     assert_eq!((total.planned, total.sent, total.deferred, total.bounced), (309, 201, 1, 1));
     let bounced = store.recipient(LedgerKey { batch: BatchKey { post: filled.done, number: 0 }, index: 1 }).await.unwrap().unwrap();
     assert_eq!((bounced.state, bounced.attempts.len()), (RecipientState::Bounced, 2));
-    assert_eq!(store.held_posts().await.unwrap().len(), 1);
+    assert_eq!(store.held_posts(None, 10).await.unwrap().len(), 1);
     assert!(!store.claim_once("token", &"long".repeat(900), t0()).await.unwrap());
     assert_eq!(store.count_up("robot", "ana@example.org").await.unwrap(), 6);
     assert_eq!(store.entry("liaison", "a").await.unwrap(), Some((2, vec![1; 200_000])));

@@ -77,7 +77,7 @@ async fn picture(stage: &Stage) -> String {
     for account in store.accounts(None, 100).await.unwrap() {
         picture += &format!("{:?}\n", store.subscriptions_of_account(account.id).await.unwrap());
     }
-    picture += &format!("{:?}\n{:?}\n", store.held_posts().await.unwrap(), store.requests(None).await.unwrap());
+    picture += &format!("{:?}\n{:?}\n", store.held_posts(None, 100).await.unwrap(), store.requests(None).await.unwrap());
     picture += &format!("{:?}\n{:?}\n", store.audit(None, 1_000).await.unwrap(), store.entries("meeting", None, 100).await.unwrap());
     picture + &format!("{:?}", store.posts_of_group(&crate::site::code("SG12RG-AMR"), None, 100).await.unwrap())
 }

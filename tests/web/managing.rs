@@ -57,7 +57,7 @@ async fn an_announcement_is_stopped_within_its_grace_time_and_not_afterwards() {
     let again = stage.post(Who::Manager, &stop, "").await;
     assert_eq!(again.status, 422, "{}", again.body);
     let trail = stage.get(Who::Manager, &format!("/manage/{GROUP}/audit?q=post+stop")).await;
-    assert!(trail.body.contains("mona@example.org") && !trail.body.contains("member add"), "{}", trail.body);
+    assert!(trail.body.contains("mona@example.org") && !trail.body.contains("Members added"), "{}", trail.body);
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn the_form_beside_the_text_corrects_the_fields_that_differ_and_no_others(
     let after = shown().await.view;
     assert_eq!(after.deadline.map(|day| day.to_string()).as_deref(), Some("2027-01-22"));
     assert_eq!(after.editions[0].title, "LS/o on quality of service [to TSAG]");
-    let named = |view: &enlace::domain::liaison::view::View| {
+    let named = |view: &enlace::domain::liaison::view::LiaisonView| {
         serde_json::to_value((&view.source, &view.questions, &view.destinations, &view.approval, &view.contacts)).unwrap()
     };
     assert_eq!(named(&after), named(&before), "what was sent as it was stays");

@@ -31,6 +31,7 @@ pub use intake::{Answered, Mail, NewMail, group_of, preview, read, submit, taken
 pub use receipt::{Receipt, problem_in_words, route_reason, send_receipt};
 pub use record::{Dossier, Sent};
 pub use register::{
-    AttachmentFile, Filter, Line, RouteView, Shown, attachment, contacts_of, erase_contacts, find, list, poster, show, show_in, statement,
+    AttachmentFile, Filter, Found, Line, RouteView, Shown, TEXTS_READ, attachment, contacts_of, erase_contacts, find, list, poster, search,
+    show, show_in, statement,
 };
 pub use wishes::{send_digest, set_wish, wish, wishes};

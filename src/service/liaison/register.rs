@@ -23,6 +23,9 @@ use crate::mail::content;
 use crate::mail::statement::Posted;
 use crate::service::{Failure, Services};
 
+/// Texts of statements that one page of a search reads.
+pub const TEXTS_READ: usize = 200;
+
 /// Which statements are wanted; what is empty does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -213,6 +216,46 @@ pub async fn list(services: &Services, filter: &Filter) -> Result<Vec<Line>, Fai
     };
     // Only words are looked for in the texts.
     Ok(if filter.text.is_some() { lines(&record::all(services).await?) } else { lines(&record::outlines(services).await?) })
+}
+
+/// What a page finds by words.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Statements that pass, the latest first.
+    pub lines: Vec<Line>,
+    /// Before which the search goes on; `None` when all were looked at.
+    pub next: Option<LiaisonId>,
+}
+
+/// Statements that pass the filter and are older than `before`, the latest first; with words, reads the texts of at most `most` of them
+/// ([`TEXTS_READ`] for a page). The outlines, which are in memory, decide on everything but the text.
+///
+/// # Errors
+/// When the store fails.
+pub async fn search(services: &Services, filter: &Filter, before: Option<LiaisonId>, most: usize) -> Result<Found, Failure> {
+    let Some(text) = filter.text.clone().filter(|text| !text.trim().is_empty()) else {
+        return Ok(Found { lines: list(services, &Filter { text: None, ..filter.clone() }).await?, next: None });
+    };
+    let others = Filter { text: None, ..filter.clone() };
+    let outlines = record::outlines(services).await?;
+    let (mut found, mut read, mut last) = (Found::default(), 0, None);
+    let older = |id: LiaisonId| before.is_none_or(|before| id.to_string() < before.to_string());
+    for dossier in outlines.iter().rev().filter(|dossier| older(dossier.statement.id) && passes(services, &others, dossier)) {
+        let id = dossier.statement.id;
+        let said = has_text(&dossier.statement, &text) || {
+            if read == most {
+                found.next = last;
+                break;
+            }
+            read += 1;
+            record::find(services, id).await?.is_some_and(|(_, whole)| has_text(&whole.statement, &text))
+        };
+        if said {
+            found.lines.push(line(services, dossier));
+        }
+        last = Some(id);
+    }
+    Ok(found)
 }
 
 /// Statements that name one of these addresses as a contact, for the export of a person.

@@ -201,7 +201,7 @@ async fn who_left_is_not_brought_back_and_who_has_no_account_is_named() {
     );
     assert_eq!(trial.roster("AMR").await, "ana@x.test unsubscribed, gus@x.test active, mia@x.test active");
     assert_eq!((report.there.digest, report.there.none, report.here.none, report.held), (1, 1, 1, 1));
-    assert_eq!(trial.services.store.held_posts().await.unwrap()[0].subject, "Wait");
+    assert_eq!(trial.services.store.held_posts(None, 10).await.unwrap()[0].subject, "Wait");
     assert!(report.settings.iter().any(|line| line.key == "subscription" && line.there == "approve" && !line.same));
 }
 

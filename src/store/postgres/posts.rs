@@ -212,9 +212,11 @@ impl Posts for PostgresStore {
         Ok(first.and_then(DateTime::from_timestamp_millis))
     }
 
-    async fn held_posts(&self) -> Result<Vec<Post>> {
+    async fn held_posts(&self, after: Option<PostId>, count: usize) -> Result<Vec<Post>> {
         let rows: Vec<Vec<u8>> = statement!(self.access, |connection| {
-            Ok(sqlx::query_scalar("SELECT record FROM posts WHERE state = 1 ORDER BY id").fetch_all(connection).await?)
+            let query =
+                sqlx::query_scalar("SELECT record FROM posts WHERE state = 1 AND ($1::bigint IS NULL OR id > $1) ORDER BY id LIMIT $2");
+            Ok(query.bind(after.map(|id| column(id.0))).bind(limit(count)).fetch_all(connection).await?)
         })?;
         decode_all("a post", &rows)
     }

@@ -100,8 +100,9 @@ impl Posts for SledStore {
         Ok(first.and_then(DateTime::from_timestamp_millis))
     }
 
-    async fn held_posts(&self) -> Result<Vec<Post>> {
-        self.read(|reader, _| named(reader, reader.scan(keys::HELD, None))).await
+    async fn held_posts(&self, after: Option<PostId>, limit: usize) -> Result<Vec<Post>> {
+        let after = after.map(keys::held);
+        self.read(move |reader, _| named(reader, reader.scan(keys::HELD, after.as_deref()).take(limit))).await
     }
 
     async fn posts_of_group(&self, group: &GroupCode, before: Option<PostId>, limit: usize) -> Result<Vec<Post>> {

@@ -208,7 +208,7 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     act("DELETE", "/accounts/{address}", "eraseAccount", Area::Accounts, &["account", "erase"], &[], "Erase a person."),
     read("/accounts/{address}/export", "exportAccount", Area::Accounts, &["account", "export"], "Everything that is kept about a person."),
-    list("/holds", "listHeld", Area::Holds, &["hold", "list"], "id", "Posts that wait for a moderator or for their author."),
+    long_list("/holds", "listHeld", Area::Holds, &["hold", "list"], "id", "Posts that wait for a moderator or for their author."),
     read("/holds/{id}", "showHeld", Area::Holds, &["hold", "show"], "One held post."),
     act(
         "POST",

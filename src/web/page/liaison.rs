@@ -20,7 +20,7 @@ use crate::domain::archive::StatementAccess;
 use crate::domain::group::GroupCode;
 use crate::domain::language::{Language, Localized};
 use crate::domain::liaison::statement::{Direction, Purpose};
-use crate::service::liaison::{self, Filter, Line, Shown};
+use crate::service::liaison::{self, Filter, Found, Line, Shown};
 use crate::web::authority::{self, StatementRight};
 use crate::web::pages::encoded;
 use crate::web::{Problem, Site, Visit};
@@ -141,12 +141,14 @@ fn filter(visit: &Visit) -> Filter {
     }
 }
 
-/// Statements that pass and that the visitor may know of.
-async fn visible(site: &Site, visit: &Visit, filter: &Filter) -> Result<Vec<Line>, Problem> {
+/// Statements that pass and that the visitor may know of; with words, of those before `before`, and where the search goes on.
+async fn visible(site: &Site, visit: &Visit, filter: &Filter) -> Result<Found, Problem> {
     let mut rights = Rights { site, visit, known: HashMap::new() };
     let text = filter.text.as_ref().map(|text| text.to_lowercase());
     let mut lines = Vec::new();
-    for line in liaison::list(&site.services, filter).await? {
+    let before = visit.asked("before").and_then(|id| id.parse().ok());
+    let Found { lines: passing, next } = liaison::search(&site.services, filter, before, liaison::TEXTS_READ).await?;
+    for line in passing {
         let right = rights.of(&line.group).await?;
         let on_cover = |text: &String| {
             let said = |place: &str| place.to_lowercase().contains(text);
@@ -157,13 +159,13 @@ async fn visible(site: &Site, visit: &Visit, filter: &Filter) -> Result<Vec<Line
             lines.push(line);
         }
     }
-    Ok(lines)
+    Ok(Found { lines, next })
 }
 
-/// `GET /liaisons?group=&direction=&purpose=&state=&question=&from=&to=&q=&sort=&page=`
+/// `GET /liaisons?group=&direction=&purpose=&state=&question=&from=&to=&q=&before=&sort=&page=`
 pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
     let wanted = filter(&visit);
-    let mut lines = visible(&site, &visit, &wanted).await?;
+    let Found { mut lines, next } = visible(&site, &visit, &wanted).await?;
     let today = site.services.today();
     let mut dated: Vec<&Line> =
         lines.iter().filter(|line| line.deadline.is_some() && matches!(line.state, "awaiting-reply" | "overdue" | "circulated")).collect();
@@ -183,7 +185,7 @@ pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
     let kept: String = visit
         .query
         .iter()
-        .filter(|(name, value)| !matches!(name.as_str(), "page" | "sort" | "done") && !value.is_empty())
+        .filter(|(name, value)| !matches!(name.as_str(), "page" | "sort" | "done" | "before") && !value.is_empty())
         .map(|(name, value)| format!("{}={}&", encoded(name), encoded(value)))
         .collect();
     let groups = site.services.groups();
@@ -196,6 +198,8 @@ pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
         rows => Value::from(Serde(&rows)),
         deadlines => Value::from(Serde(&deadlines)),
         total => total,
+        older => next.map(|next| next.to_string()),
+        part => visit.asked("before").map(|before| format!("before={}&", encoded(before))).unwrap_or_default(),
         kept => kept,
         page => page,
         pages => total.div_ceil(PAGE),
@@ -326,7 +330,7 @@ pub async fn file(
 
 /// `GET /liaisons/feed.atom`: covers, as everybody may see them.
 pub async fn feed(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
-    let lines = visible(&site, &visit, &filter(&visit)).await?;
+    let lines = visible(&site, &visit, &filter(&visit)).await?.lines;
     let entries = lines
         .iter()
         .take(60)

@@ -107,11 +107,14 @@ pub async fn held_posts_leave_the_list_when_they_are_decided(factory: &dyn Facto
         held.push(post);
     }
     keep(&*store, "SG12").await;
-    assert_eq!(store.held_posts().await.unwrap(), held);
+    assert_eq!(store.held_posts(None, 10).await.unwrap(), held);
+    assert_eq!(store.held_posts(None, 2).await.unwrap(), held[..2], "no more than asked for");
+    assert_eq!(store.held_posts(Some(held[1].id), 2).await.unwrap(), held[2..], "behind the mark");
+    assert!(store.held_posts(Some(held[2].id), 2).await.unwrap().is_empty());
     let mut released = held.remove(1);
     released.state = PostState::Accepted;
     store.update_post(released.clone()).await.unwrap();
-    assert_eq!(store.held_posts().await.unwrap(), held);
+    assert_eq!(store.held_posts(None, 10).await.unwrap(), held);
     assert!(store.posts_to_plan(t0(), 10).await.unwrap().contains(&released));
 }
 

@@ -34,13 +34,14 @@ struct Row {
     size: String,
 }
 
-/// `GET /manage/CODE/held`
+/// `GET /manage/CODE/held?after=`
 pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
-    let mut rows = Vec::new();
-    for post in site.services.store.held_posts().await?.iter().filter(|post| post.groups.contains(&scope.group.code)).take(SHOWN) {
-        rows.extend(row(&site, &visit, post));
-    }
+    let after = visit.asked("after").and_then(|after| after.parse().ok());
+    let page = moderate::part(&site.services, Some(&scope.group.code), after, SHOWN).await?;
+    let rows: Vec<Row> = page.posts.iter().filter_map(|post| row(&site, &visit, post)).collect();
     let content = context! {
+        next => page.next.map(|next| next.to_string()),
+        first => after.is_none(),
         rows => Value::from(Serde(&rows)),
         allowed => Value::from(Serde(&moderate::allowed(&site.services, &scope.group.code).await?)),
         two_persons => scope.group.house.two_persons,

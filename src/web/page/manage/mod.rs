@@ -88,7 +88,9 @@ pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
 /// `GET /manage/CODE`
 pub async fn overview(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
     let code = &scope.group.code;
-    let held = moderate::list(&site.services, Some(code)).await?.len();
+    let held = moderate::part(&site.services, Some(code), None, moderate::LOOKED_AT).await?;
+    // Of very many only the beginning is counted.
+    let held = format!("{}{}", held.posts.len(), if held.next.is_some() { "+" } else { "" });
     let requests = subscribe::requests(&site.services, Some(code)).await?.len();
     let counted = if scope.manages { Some(site.participation(code).await?) } else { None };
     let waiting: Vec<(String, String, String)> = if scope.manages {
@@ -125,6 +127,7 @@ pub async fn stop(
 pub struct Entry {
     at: String,
     actor: String,
+    /// In the reader's language.
     act: String,
     group: String,
     detail: String,
@@ -139,7 +142,8 @@ pub async fn trail(site: &Site, visit: &Visit, group: Option<&GroupCode>) -> Res
     let entries = site.services.trail(group, AUDIT_READ).await?;
     let fits = |entry: &AuditEntry| {
         let day = entry.at.with_timezone(&zone).date_naive();
-        let text = format!("{} {} {}", entry.actor, entry.act, entry.detail).to_lowercase();
+        let said = act_in_words(site, visit, &entry.act);
+        let text = format!("{} {} {said} {}", entry.actor, entry.act, entry.detail).to_lowercase();
         let named = entry.group.as_ref().is_some_and(|group| group.as_str().to_lowercase() == wanted);
         from.is_none_or(|from| day >= from) && to.is_none_or(|to| day <= to) && (text.contains(&wanted) || named)
     };
@@ -149,12 +153,29 @@ pub async fn trail(site: &Site, visit: &Visit, group: Option<&GroupCode>) -> Res
         .take(AUDIT)
         .map(|entry| Entry {
             at: moment(site, entry.at),
-            actor: entry.actor,
-            act: entry.act,
+            actor: actor_in_words(site, visit, entry.actor),
+            act: act_in_words(site, visit, &entry.act),
             group: entry.group.map_or_else(String::new, |group| group.to_string()),
             detail: entry.detail.chars().take(400).collect(),
         })
         .collect())
+}
+
+/// An act of the trail in the reader's language; one that has no word any more, from an older release, as it was written.
+fn act_in_words(site: &Site, visit: &Visit, act: &str) -> String {
+    let letters = act.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect::<String>();
+    let key = format!("act-{}", letters.split_whitespace().collect::<Vec<_>>().join("-"));
+    let word = site.word(visit, &key);
+    if word == key { act.to_owned() } else { word }
+}
+
+/// Who did it: a person by her address, the command line, or a job of the service.
+fn actor_in_words(site: &Site, visit: &Visit, actor: String) -> String {
+    match actor.as_str() {
+        "command line" => site.word(visit, "act-by-command-line"),
+        job if job.starts_with("job ") => site.word(visit, "act-by-itself"),
+        _ => actor,
+    }
 }
 
 /// What the filter of the audit trail shows again.
