@@ -234,12 +234,13 @@ async fn a_search_in_texts_reads_no_more_than_it_may_and_goes_on_where_it_stoppe
     let (first, next) = search("jitter", None, 3).await;
     assert_eq!(first, ["LS/o on 4"], "three texts were read: 5, 4 and 3");
     assert!(next.is_some());
-    let (second, end) = search("jitter", next, 3).await;
-    assert_eq!((second, end), (vec!["LS/o on 2".to_owned(), "LS/o on 0".to_owned()], None));
-    let (by_title, next) = search("LS/o on 1", None, 6).await;
-    assert_eq!((by_title, next), (vec!["LS/o on 1".to_owned()], None));
+    // Behind them are the drafts that the groups began with.
+    let (second, next) = search("jitter", next, 3).await;
+    assert!(second == ["LS/o on 2", "LS/o on 0"] && next.is_some(), "{second:?}");
+    assert_eq!(search("jitter", next, liaison::TEXTS_READ).await, (Vec::new(), None));
+    assert_eq!(search("LS/o on 1", None, liaison::TEXTS_READ).await, (vec!["LS/o on 1".to_owned()], None));
     let (whole, _) = search("jitter", None, liaison::TEXTS_READ).await;
     assert_eq!(whole.len(), 3);
     let none = search("", None, 0).await;
-    assert_eq!((none.0.len(), none.1), (6, None), "without words nothing is read");
+    assert!(none.0.len() >= 6 && none.1.is_none(), "without words nothing is read");
 }

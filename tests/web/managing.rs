@@ -298,7 +298,7 @@ async fn the_form_beside_the_text_corrects_the_fields_that_differ_and_no_others(
     let path = format!("/admin/liaisons/{id}");
     assert!(plain(&overview.body).contains(&path), "it waits on the secretariat's page: {}", overview.body);
     let page = stage.get(Who::Tsb, &path).await;
-    assert!(page.body.contains("The body beside the form.") && page.body.contains("LS/o on quality"), "{}", page.body);
+    assert!(page.body.contains("The body beside the form.") && plain(&page.body).contains("LS/o on quality"), "{}", page.body);
     assert_eq!(stage.post(Who::Member, &path, "act=correct&questions=8%2F12").await.status, 403);
 
     // As a browser sends it: every field, of which two were changed.

@@ -33,7 +33,8 @@ pub fn events(site: &Site, visit: &Visit, shown: &Shown) -> Vec<(String, String,
         let (key, about) = one.kind.said();
         let about: Vec<&str> = about.iter().map(String::as_str).collect();
         let what = site.pages.word(visit.language, &format!("event-{key}"), &about);
-        (super::choices::moment(site, one.at), one.by.clone(), what)
+        let by = super::manage::actor_in_words(site, visit, one.by.clone());
+        (super::choices::moment(site, one.at), by, what)
     };
     shown.view.events.iter().map(event).collect()
 }

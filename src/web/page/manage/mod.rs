@@ -170,7 +170,7 @@ fn act_in_words(site: &Site, visit: &Visit, act: &str) -> String {
 }
 
 /// Who did it: a person by her address, the command line, or a job of the service.
-fn actor_in_words(site: &Site, visit: &Visit, actor: String) -> String {
+pub fn actor_in_words(site: &Site, visit: &Visit, actor: String) -> String {
     match actor.as_str() {
         "command line" => site.word(visit, "act-by-command-line"),
         job if job.starts_with("job ") => site.word(visit, "act-by-itself"),
