@@ -55,30 +55,24 @@ pub async fn report(services: &Services, verp: Verp, report: &Report) -> Result<
     let key = LedgerKey { batch: BatchKey { post: verp.post, number: verp.batch }, index: verp.index };
     let Some(record) = services.store.recipient(key).await? else { return Ok(false) };
     let Some(about) = report.about(&record.planned.address) else { return Ok(true) };
-    let repeated = record.state == RecipientState::Bounced;
-    let note = async |state, text: String| services.store.amend_recipient(key, state, services.now(), text).await;
-    match about.class {
-        _ if repeated => return Ok(true),
-        BounceClass::Delay => {
-            note(record.state, about.summary()).await?;
-        }
-        BounceClass::Complaint => {
-            let said = record.attempts.iter().any(|attempt| attempt.reply.starts_with(BounceClass::Complaint.as_str()));
-            if !said {
-                note(record.state, about.summary()).await?;
-            }
-        }
-        _ if report.kind == ReportKind::Complaint => {}
-        _ => {
-            note(RecipientState::Bounced, about.summary()).await?;
+    let said = record.attempts.iter().any(|attempt| attempt.reply.starts_with(BounceClass::Complaint.as_str()));
+    if record.state == RecipientState::Bounced || (about.class == BounceClass::Complaint && said) {
+        return Ok(true);
+    }
+    // What follows comes first and the mark last: the same report, offered again after a death in between, does the rest.
+    if let Some(post) = services.store.post(verp.post).await? {
+        if about.class == BounceClass::Complaint {
+            complained(services, &post, &record.planned).await?;
+        } else if report.kind == ReportKind::Dsn && about.class.is_failure() {
+            failed(services, Failed { post: &post, recipient: &record.planned, class: about.class, summary: &about.summary() }).await?;
         }
     }
-    let Some(post) = services.store.post(verp.post).await? else { return Ok(true) };
-    if about.class == BounceClass::Complaint {
-        complained(services, &post, &record.planned).await?;
-    } else if report.kind == ReportKind::Dsn && about.class.is_failure() {
-        failed(services, Failed { post: &post, recipient: &record.planned, class: about.class, summary: &about.summary() }).await?;
-    }
+    let state = match about.class {
+        BounceClass::Delay | BounceClass::Complaint => record.state,
+        _ if report.kind == ReportKind::Complaint => return Ok(true),
+        _ => RecipientState::Bounced,
+    };
+    services.store.amend_recipient(key, state, services.now(), about.summary()).await?;
     Ok(true)
 }
 
@@ -105,12 +99,9 @@ pub async fn failed(services: &Services, failed: Failed<'_>) -> Result<(), Failu
     match sight::note(services, &text, &member).await? {
         incident::Sight::Own => {}
         incident::Sight::GoesOn => return Ok(()),
-        incident::Sight::Began(others) => {
+        incident::Sight::Began(_) => {
             tracing::warn!(provider, "Many members of one provider fail with one text: their scores rest");
             services.audit(&Actor::job("bounces"), "bounce incident", None, format!("{provider}: {}", failed.summary)).await?;
-            for (code, account) in others {
-                record::take_back(services, &code, account).await?;
-            }
             return Ok(());
         }
     }
@@ -151,7 +142,6 @@ async fn subscriber(
 }
 
 async fn probe(services: &Services, group: &Group, account: &Account, member: &(String, AccountId), score: Score) -> Result<(), Failure> {
-    record::probed(services, member).await?;
     let mail = RobotMail {
         to: account.address(),
         account: Some(account),
@@ -163,7 +153,9 @@ async fn probe(services: &Services, group: &Group, account: &Account, member: &(
         allowance: Allowance::Receipt,
     };
     robot::send(services, mail).await?;
-    services.audit(&Actor::job("bounces"), "bounce probe", Some(&group.code), account.address().to_string()).await
+    services.audit(&Actor::job("bounces"), "bounce probe", Some(&group.code), account.address().to_string()).await?;
+    // Only now: a note without a mail would be taken for a probe that arrived.
+    record::probed(services, member).await
 }
 
 async fn suspend(
@@ -178,8 +170,7 @@ async fn suspend(
     }
     let reason = Reason::new(Rule::Bouncing, [account.address().as_str(), summary]);
     webhook::suspending(services, &group.code, account, &reason).await?;
-    subscription.state = SubscriptionState::Suspended(reason.clone());
-    services.store.put_subscriptions(vec![subscription]).await?;
+    // The state comes last, because a report that is offered again stops at it.
     services.audit(&Actor::job("bounces"), "bounce suspend", Some(&group.code), reason.text()).await?;
     tell_managers(services, group, account, &reason).await;
     // She may read another of her mailboxes.
@@ -200,7 +191,8 @@ async fn suspend(
         )
         .await;
     }
-    Ok(())
+    subscription.state = SubscriptionState::Suspended(reason);
+    Ok(services.store.put_subscriptions(vec![subscription]).await?)
 }
 
 /// "This is spam": out at once, with a note that no import overrides. Who runs the group is suspended instead, because one
@@ -213,9 +205,6 @@ async fn complained(services: &Services, post: &Post, recipient: &PlannedRecipie
     let about = [account.address().to_string(), group.code.to_string(), services.today().to_string()];
     let reason = Reason::new(Rule::Complained, about);
     let runs_it = subscription.role > Role::Member;
-    subscription.state =
-        if runs_it { SubscriptionState::Suspended(reason.clone()) } else { SubscriptionState::Unsubscribed(reason.clone()) };
-    services.store.put_subscriptions(vec![subscription]).await?;
     services
         .audit(
             &Actor::job("bounces"),
@@ -225,7 +214,8 @@ async fn complained(services: &Services, post: &Post, recipient: &PlannedRecipie
         )
         .await?;
     tell_managers(services, &group, &account, &reason).await;
-    Ok(())
+    subscription.state = if runs_it { SubscriptionState::Suspended(reason) } else { SubscriptionState::Unsubscribed(reason) };
+    Ok(services.store.put_subscriptions(vec![subscription]).await?)
 }
 
 async fn tell_managers(services: &Services, group: &Group, about: &Account, reason: &Reason) {

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::record;
 use crate::domain::bounce::incident::{self, Sight, Sighting};
 use crate::domain::id::AccountId;
 use crate::service::{Failure, Services};
@@ -27,7 +28,8 @@ fn read(name: &str, bytes: &[u8]) -> Result<Sighting<Member>, Failure> {
     Ok(decode(&format!("what was seen of a provider, {name}"), bytes)?)
 }
 
-/// Notes that `member` failed with the text of `key`.
+/// Notes that `member` failed with the text of `key`; where that begins an incident, takes back first what was counted, so that
+/// no death leaves an incident whose members stay scored.
 pub(super) async fn note(services: &Services, key: &str, member: &Member) -> Result<Sight<Member>, Failure> {
     let name = name(key);
     for _ in 0..MOST_TRIES {
@@ -37,6 +39,11 @@ pub(super) async fn note(services: &Services, key: &str, member: &Member) -> Res
         };
         let (sight, after) = incident::seen(before.as_ref(), key, member, services.now());
         let Some(after) = after else { return Ok(sight) };
+        if let Sight::Began(others) = &sight {
+            for (code, account) in others {
+                record::take_back(services, code, *account).await?;
+            }
+        }
         if services.store.put_entry(SIGHTINGS, &name, version, encode(&after)?).await?.is_some() {
             return Ok(sight);
         }
