@@ -1,7 +1,10 @@
 //! Readers of what comes from outside, fed with rubbish made of their own words: none panics, none takes long.
 //!
-//! A second each; `ENLACE_FUZZ_SECONDS=3600` for a night. A failing case prints the input that made it fail, shrunk.
+//! Each begins with its seeds, the files of `corpus/NAME`: what is known of hostile senders (SECURITY.md) and of honest ones. Then
+//! it takes the seeds damaged and words put together at random. A second each; `ENLACE_FUZZ_SECONDS=3600` for a night. A failing
+//! case prints the input that made it fail, shrunk; kept as a file of the corpus it is tried first from then on.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,26 @@ pub fn fuzz<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, read: impl F
             panic!("{error}");
         }
     }
+}
+
+/// The files of `corpus/NAME`, in the order of their names.
+pub fn seeds(name: &str) -> &'static [&'static [u8]] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trust/corpus").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{} has hardly any seeds", folder.display());
+    files.iter().map(|file| &*std::fs::read(file).unwrap().leak()).collect::<Vec<_>>().leak()
+}
+
+/// The seeds of `name` as they are, then damaged, and `words` put together.
+pub fn fuzz_from(name: &str, words: impl Strategy<Value = Vec<u8>>, read: impl Fn(Vec<u8>)) {
+    let seeds = seeds(name);
+    for seed in seeds {
+        let began = Instant::now();
+        read(seed.to_vec());
+        assert!(began.elapsed() < PATIENCE, "{:?} took {:?}", String::from_utf8_lossy(seed), began.elapsed());
+    }
+    fuzz(prop_oneof![words, damaged(seeds)], read);
 }
 
 /// Pieces of a language, put together at random, with octets of no language between them.
@@ -87,7 +110,7 @@ fn smtp_sessions() {
         "\n.\n",
         "QUIT\r\n",
     ];
-    fuzz((soup(WORDS, 40), 1_usize..50, any::<bool>()), |(input, size, lmtp)| {
+    let feed = |(input, size, lmtp): (Vec<u8>, usize, bool)| {
         let protocol = if lmtp { Protocol::Lmtp } else { Protocol::Submission };
         let config = SessionConfig {
             protocol,
@@ -132,7 +155,15 @@ fn smtp_sessions() {
                 assert!(line.len() >= 4 && line[..3].bytes().all(|octet| octet.is_ascii_digit()), "{line:?}");
             }
         }
-    });
+    };
+    let seeds = seeds("smtp_sessions");
+    for seed in seeds {
+        for size in [1, 7, 10_000] {
+            feed((seed.to_vec(), size, false));
+            feed((seed.to_vec(), size, true));
+        }
+    }
+    fuzz((prop_oneof![soup(WORDS, 40), damaged(seeds)], 1_usize..50, any::<bool>()), feed);
 }
 
 #[test]
@@ -158,7 +189,7 @@ fn authentication_results() {
         "\r\n\t",
     ];
     let author = "ana@member.example".parse().unwrap();
-    fuzz(soup(WORDS, 60), |input| {
+    fuzz_from("authentication_results", soup(WORDS, 60), |input| {
         let value = String::from_utf8_lossy(&input).into_owned();
         let fields = [("Authentication-Results", value.as_str())];
         let proved = proof::from_authentication_results(fields, "mx.example.org", true, &author).is_proved();
@@ -192,7 +223,7 @@ fn headers_and_authors() {
         "Message-ID: <a@b>\r\n",
         "@",
     ];
-    fuzz(soup(WORDS, 60), |input| {
+    fuzz_from("headers_and_authors", soup(WORDS, 60), |input| {
         if let Ok(header) = field::split(&input) {
             let _ = author::read(&input, &header);
         }
@@ -223,7 +254,7 @@ fn reports_that_come_back() {
         "<ana@example.org>: host x said: 550 5.1.1 unknown\r\n",
         "Content-Type: message/rfc822\r\n\r\n",
     ];
-    fuzz(soup(WORDS, 50), |input| {
+    fuzz_from("reports_that_come_back", soup(WORDS, 50), |input| {
         let read = report::read(&input);
         assert!(read.recipients.len() <= 100);
         for recipient in read.recipients {
@@ -250,7 +281,7 @@ fn contents_and_commands() {
         "=?utf-7?B?eA==?=",
         "charset=iso-2022-jp",
     ];
-    fuzz(soup(WORDS, 60), |input| {
+    fuzz_from("contents_and_commands", soup(WORDS, 60), |input| {
         if let Ok(parsed) = content::parse(&input) {
             content::text_body(&parsed, 10_000);
             for attachment in content::attachments(&parsed, 50) {
@@ -294,7 +325,7 @@ fn label_blocks_of_statements() {
         "                    ",
     ];
     let labels = Labels::shipped();
-    fuzz(soup(WORDS, 80), |input| {
+    fuzz_from("label_blocks_of_statements", soup(WORDS, 80), |input| {
         let text = String::from_utf8_lossy(&input).into_owned();
         let posted = Posted {
             subject: text.chars().take(200).collect(),
@@ -334,7 +365,7 @@ fn word_documents() {
         "<!--",
     ];
     let labels = Labels::shipped();
-    fuzz((soup(WORDS, 60), any::<u16>(), any::<u8>(), any::<bool>()), |(xml, at, octet, damage)| {
+    let feed = |(xml, at, octet, damage): (Vec<u8>, u16, u8, bool)| {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         zip.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(&xml).unwrap();
@@ -349,7 +380,12 @@ fn word_documents() {
         }
         let file = PostedFile { name: "x.docx".into(), bytes, ..PostedFile::default() };
         statement::read(&Posted { files: vec![file], ..Posted::default() }, &labels);
-    });
+    };
+    let seeds = seeds("word_documents");
+    for seed in seeds {
+        feed((seed.to_vec(), 0, 0, false));
+    }
+    fuzz((prop_oneof![soup(WORDS, 60), damaged(seeds)], any::<u16>(), any::<u8>(), any::<bool>()), feed);
 }
 
 #[test]
@@ -365,9 +401,10 @@ fn c9_calendar_objects_say_once_what_they_were_given() {
         any::<String>(),
         "[ -~\r\n\t;,:\\\\\"]{0,200}",
         Just("x\r\nATTENDEE:mailto:evil@evil.test".to_owned()),
-        Just("é".repeat(300))
+        Just("é".repeat(300)),
+        damaged(seeds("calendar_objects")).prop_map(|octets| String::from_utf8_lossy(&octets).into_owned()),
     ];
-    fuzz((texts.clone(), texts), |(title, city)| {
+    let write = |(title, city): (String, String)| {
         let mut meeting = crate::meeting::draft(&title);
         meeting.city.clone_from(&city);
         let text = calendar::object(&meeting, &calendar::Method::Publish, &setting);
@@ -382,5 +419,25 @@ fn c9_calendar_objects_say_once_what_they_were_given() {
             "{events} {text}"
         );
         assert!(calcard::icalendar::ICalendar::parse(&text).is_ok(), "{text}");
-    });
+    };
+    for seed in seeds("calendar_objects") {
+        let seed = String::from_utf8_lossy(seed).into_owned();
+        write((seed.clone(), seed));
+    }
+    fuzz((texts.clone(), texts), write);
+}
+
+#[test]
+fn c11_long_lines_of_spaces_and_figures_take_no_time() {
+    let labels = Labels::shipped();
+    let spaces = " ".repeat(900);
+    for line in [spaces.clone(), format!("Title:{spaces}x"), format!("{spaces}:"), ":".repeat(900), "1 ".repeat(450), "Title:".repeat(150)]
+    {
+        let text = format!("{line}\n").repeat(2_000);
+        let began = Instant::now();
+        let posted = Posted { texts: vec![PostedText { language: None, subject: String::new(), text }], ..Posted::default() };
+        statement::read(&posted, &labels);
+        // A second is promised of a release; one that goes back over its lines takes minutes.
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}: {:?}", &line[..20], began.elapsed());
+    }
 }
