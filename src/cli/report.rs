@@ -224,6 +224,27 @@ mod tests {
         let document = Answer::of(Ok(report), true).output;
         assert!(document.is_ascii(), "{document}");
         assert_eq!(serde_json::from_str::<Value>(&document).unwrap()["subject"], subject);
+        // On every way to the terminal, and every kind of them.
+        let steering =
+            ['\u{0}', '\u{8}', '\u{b}', '\r', '\u{1b}', '\u{7f}', '\u{80}', '\u{9b}', '\u{200b}', '\u{200f}', '\u{2028}', '\u{202a}']
+                .into_iter()
+                .chain(['\u{202e}', '\u{2060}', '\u{2066}', '\u{2069}', '\u{feff}', '\u{061c}']);
+        for c in steering {
+            let evil = format!("a{c}b");
+            let problem = Report::new("ok\n", Value::Null).with_problems(vec![evil.clone()]);
+            let mut table = Table::new(["x"]);
+            table.row([evil.clone()]);
+            for shown in [
+                Answer::of(Ok(Report::new(evil.clone(), Value::Null)), false).output,
+                Answer::of(Ok(Report::new("", json!({ evil.clone(): evil.clone() }))), true).output,
+                json_row(&json!([evil])),
+                Answer::of(Ok(problem), false).errors,
+                Answer::of(Err(Failure::new(&evil, evil.clone())), false).errors,
+                table.to_string(),
+            ] {
+                assert!(!shown.contains(c), "{c:?}: {shown:?}");
+            }
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Daemon {
     arguments: Vec<String>,
     log_level: Option<&'static str>,
     environment: Vec<(&'static str, String)>,
+    /// Program and arguments that start the binary, if it is watched.
+    wrapper: Vec<String>,
 }
 
 /// What a test wants to be different from the defaults.
@@ -157,6 +159,7 @@ verify = "headers"
             arguments: setup.arguments.clone(),
             log_level: None,
             environment: Vec::new(),
+            wrapper: Vec::new(),
         };
         daemon.cli_ok(&["group", "apply", daemon.path("groups.toml").to_str().unwrap()]);
         daemon.cli_ok(&["account", "import", daemon.path("accounts.csv").to_str().unwrap()]);
@@ -226,6 +229,13 @@ verify = "headers"
         self.environment.push((name, value.to_owned()));
     }
 
+    /// Starts the process under a program that watches it, such as `strace`.
+    pub fn run_under(&mut self, wrapper: &[&str]) {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self.run();
+        self.wrapper.clear();
+    }
+
     /// Starts the process, which is to end by itself, and waits for that.
     pub fn run_until_death(&mut self) -> std::process::ExitStatus {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("log");
@@ -253,7 +263,15 @@ verify = "headers"
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary().unwrap_or_else(|| env!("CARGO_BIN_EXE_enlace").into()));
+        let program = binary().unwrap_or_else(|| env!("CARGO_BIN_EXE_enlace").into());
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(program),
+            Some((watcher, arguments)) => {
+                let mut command = Command::new(watcher);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
         command.arg("--config").arg(self.path("enlace.toml")).current_dir(self.dir.path()).stdin(Stdio::null());
         if let Some(level) = self.log_level {
             command.env("RUST_LOG", level);

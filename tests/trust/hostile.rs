@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use enlace::mail::write::{self, Automatic, File, Letter, Mailbox};
+use enlace::mail::{content, headers, message};
+use enlace::web::page::rich;
+
 use crate::support::client::{Client, lmtp, proved};
 use crate::support::daemon::{Daemon, Setup, wait_for};
 
@@ -111,29 +115,56 @@ fn c2_many_parts_names_references_and_words_are_answered_quickly() {
     let daemon = with_members();
     let head = "Authentication-Results: mx.example.org; dkim=pass header.d=example.org\r\nFrom: ana@example.org\r\n";
     let boundaries: String = (0..5_000).map(|n| format!("--{}\r\n\r\nx\r\n", "b".repeat(n % 60 + 1))).collect();
-    for (what, fields, body) in [
-        ("references", format!("References:{}\r\n", "\r\n <a@b>".repeat(25_000)), String::new()),
-        ("recipients", format!("To:{}\r\n", "\r\n a@b.test,".repeat(18_000)), String::new()),
-        ("comments", format!("To: {}x{} <a@b.test>\r\n", "(".repeat(40_000), ")".repeat(40_000)), String::new()),
-        ("groups", format!("To: {}\r\n", "g:;".repeat(60_000)), String::new()),
-        ("encoded words", format!("Subject:{}\r\n", "\r\n =?utf-8?B?eA==?=".repeat(12_000)), String::new()),
-        ("parameters", format!("Content-Type: text/plain;{}\r\n", "\r\n name*0*=x;".repeat(18_000)), String::new()),
-        ("fields", "X-A: b\r\n".repeat(40_000), String::new()),
-        ("boundaries", "Content-Type: multipart/mixed; boundary=b\r\n".to_owned(), boundaries),
-        ("parts", "Content-Type: multipart/mixed; boundary=b\r\n".to_owned(), "--b\r\n\r\nx\r\n".repeat(100_000)),
-        ("tags", "Content-Type: text/html\r\n".to_owned(), "<div>\r\n".repeat(100_000)),
+    for (what, expected, fields, body) in [
+        ("references", 250, format!("References:{}\r\n", "\r\n <a@b>".repeat(25_000)), String::new()),
+        ("recipients", 250, format!("To:{}\r\n", "\r\n a@b.test,".repeat(18_000)), String::new()),
+        ("comments", 0, format!("To: {}x{} <a@b.test>\r\n", "(".repeat(40_000), ")".repeat(40_000)), String::new()),
+        ("groups", 250, format!("To: {}\r\n", "g:;".repeat(60_000)), String::new()),
+        ("encoded words", 250, format!("Subject:{}\r\n", "\r\n =?utf-8?B?eA==?=".repeat(12_000)), String::new()),
+        ("parameters", 250, format!("Content-Type: text/plain;{}\r\n", "\r\n name*0*=x;".repeat(18_000)), String::new()),
+        ("fields", 554, "X-A: b\r\n".repeat(40_000), String::new()),
+        ("boundaries", 0, "Content-Type: multipart/mixed; boundary=b\r\n".to_owned(), boundaries),
+        ("parts", 554, "Content-Type: multipart/mixed; boundary=b\r\n".to_owned(), "--b\r\n\r\nx\r\n".repeat(100_000)),
+        ("tags", 250, "Content-Type: text/html\r\n".to_owned(), "<div>\r\n".repeat(100_000)),
     ] {
         let began = Instant::now();
         let message = format!("{head}{fields}Message-ID: <c2-{}@x.test>\r\n\r\n{body}", what.replace(' ', ""));
         let code = send(&daemon, "ana@example.org", LIST, &message);
-        assert!(began.elapsed() < Duration::from_secs(5) && code >= 250, "{what}: {code} in {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(5), "{what}: {code} in {:?}", began.elapsed());
+        // What is over a bound is refused by it; 0 is for what may be read or refused.
+        assert!(code == expected || expected == 0, "{what}: {code}");
     }
     honest(&daemon, LIST, "c2-honest@x.test");
 }
 
+/// A letter with a text wherever a text of somebody else can stand.
+fn written(text: &str) -> Letter {
+    Letter {
+        from: Mailbox::named(text, "sg12@lists.example.org"),
+        to: vec![Mailbox::named(text, "ana@example.org")],
+        cc: vec![Mailbox::named(text, "ben@example.org")],
+        reply_to: Some(Mailbox::named(text, "sg12@lists.example.org")),
+        subject: text.to_owned(),
+        message_id: format!("1{text}@x.test"),
+        date: "2027-04-06T10:00:00+00:00".parse().unwrap(),
+        language: None,
+        automatic: Automatic::Generated,
+        in_reply_to: Some(format!("2{text}@x.test")),
+        references: vec![format!("3{text}@x.test")],
+        text: "x".into(),
+        html: None,
+        calendar: None,
+        files: vec![File { name: text.to_owned(), content_type: "text/plain".into(), bytes: b"y".to_vec() }],
+    }
+}
+
 #[test]
 fn c3_no_name_subject_or_reason_becomes_a_field() {
-    let daemon = with_members();
+    // Strangers' posts of the other list wait for a manager, who rejects one below.
+    let groups = crate::support::daemon::GROUPS.replace("code = \"SG12RG-AMR\"", "code = \"SG12RG-AMR\"\nnonmember = \"hold\"");
+    let daemon = Daemon::start(&Setup { groups: Some(groups), ..Setup::default() });
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ana@example.org", "ben@example.org"]);
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "caro@example.org", "--role", "manager"]);
     let evil = [
         "x\r\nX-Injected: 1",
         "x\nBcc: eve@evil.test",
@@ -161,12 +192,23 @@ fn c3_no_name_subject_or_reason_becomes_a_field() {
             }
         }
     }
-    // A reason with a line end in it, to a proved stranger's held post.
-    let message = String::from_utf8(proved("ana@example.org", ANNOUNCE, "x", "c3-held@x.test", "x")).unwrap();
-    send(&daemon, "caro@example.org", LIST, &message.replace("dkim=pass", "dkim=fail"));
-    if let Some(held) = daemon.json(&["hold", "list"]).as_array().unwrap().first() {
-        daemon.cli_ok(&["hold", "reject", held["id"].as_str().unwrap(), "--reason", "no\r\nX-Injected: 1\r\nBcc: eve@evil.test"]);
+    // The writer by itself, whatever was cleaned before it.
+    for text in evil {
+        let octets = String::from_utf8(write::letter(&written(text))).unwrap();
+        for line in octets.split("\r\n") {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            assert!(name != "x-injected" && name != "bcc", "{text:?}: {octets}");
+        }
+        assert!(!octets.replace("\r\n", "").contains(['\r', '\n', '\0']), "{text:?}: {octets:?}");
     }
+    // A reason with line ends in it, to a proved stranger's held post.
+    let message = proved("zoe@elsewhere.test", LIST, "x", "c3-held@x.test", "x");
+    assert_eq!(lmtp(daemon.address("lmtp"), "zoe@elsewhere.test", &[LIST], &message)[0].code, 250);
+    let held = daemon.json(&["hold", "list"]);
+    let held = held.as_array().unwrap().iter().find(|held| held["from"] == "zoe@elsewhere.test").expect("it is held");
+    let reason = "no thanks\r\nX-Injected: 1\r\nBcc: eve@evil.test";
+    daemon.cli_ok(&["hold", "reject", held["id"].as_str().unwrap(), "--reason", reason]);
+    wait_for("the rejection", || daemon.outbox().iter().any(|copy| String::from_utf8_lossy(copy).contains("no thanks")).then_some(()));
     honest(&daemon, LIST, "c3-honest@x.test");
     for copy in daemon.outbox() {
         let text = String::from_utf8_lossy(&copy).into_owned();
@@ -235,19 +277,75 @@ fn c4_forged_list_receipt_and_trust_fields_are_gone_and_the_body_is_the_same() {
 fn m5_nobody_learns_who_is_subscribed_and_m3_nothing_is_relayed() {
     let daemon = with_members();
     let mut client = Client::connect(daemon.address("smtp"), "EHLO");
-    assert_eq!(client.command("VRFY ana@example.org").code, 252);
-    assert_eq!(client.command("EXPN sg12rg-amr").code, 502);
-    assert_eq!(client.command("MAIL FROM:<>").code, 250);
-    for odd in [
-        "ana@example.org",
-        "ana%example.org@lists.example.org",
-        "example.org!ana@lists.example.org",
-        "\"ana@example.org\"@lists.example.org",
-        "@lists.example.org:ana@example.org",
-        "ana@[127.0.0.1]",
-        "sg12rg-amr+ana@lists.example.org",
-    ] {
-        assert!(client.command(&format!("RCPT TO:<{odd}>")).code >= 500, "{odd}");
+    let answer = |client: &mut Client, line: &str, name: &str| {
+        let answer = client.command(line);
+        (answer.code, format!("{answer:?}").replace(name, "NAME"))
+    };
+    // A member and nobody get one answer.
+    for (line, code) in [("VRFY NAME@example.org", 252), ("VRFY NAME", 252), ("EXPN sg12rg-amr", 502), ("EXPN NAME", 502)] {
+        let [member, nobody] = ["ana", "zoe"].map(|name| answer(&mut client, &line.replace("NAME", name), name));
+        assert_eq!((member.0, &member), (code, &nobody), "{line}");
+    }
+    // Neither the null sender nor one of our own opens the way to another domain.
+    for sender in ["", LIST, "ana@lists.example.org"] {
+        assert_eq!(client.command(&format!("MAIL FROM:<{sender}>")).code, 250);
+        for odd in [
+            "NAME@example.org",
+            "NAME%example.org@lists.example.org",
+            "example.org!NAME@lists.example.org",
+            "\"NAME@example.org\"@lists.example.org",
+            "@lists.example.org:NAME@example.org",
+            "NAME@[127.0.0.1]",
+            "sg12rg-amr+NAME@lists.example.org",
+            "NAME@lists.example.org",
+            "postmaster@NAME.test",
+        ] {
+            let [member, nobody] =
+                ["ana", "zoe"].map(|name| answer(&mut client, &format!("RCPT TO:<{}>", odd.replace("NAME", name)), name));
+            assert_eq!((member.0, &member), (550, &nobody), "{odd} from {sender:?}");
+        }
+        assert_eq!(client.command("RSET").code, 250);
+    }
+}
+
+/// Bodies in charsets that hide what they are, and texts that turn or hide what stands beside them.
+#[test]
+fn c8_no_charset_brings_in_controls_markup_or_turned_text() {
+    let bodies: [(&str, &[u8]); 9] = [
+        ("utf-7", b"+ADw-script+AD4-alert(1)+ADw-/script+AD4- +AAA-+ABs-[2J"),
+        ("iso-2022-jp", b"\x1b$B<script>\x1b(B \x1b[2J"),
+        ("iso-2022-kr", b"\x1b$)C\x0e<script>\x0f"),
+        ("utf-8", b"\xc0\xbcscript\xc0\xbe \xe0\x80\xbc \x1b]0;x\x07"),
+        ("utf-8", b"\xc2\x9b31m \xc2\x85X-Injected: 1"),
+        ("iso-8859-1", b"\x9b31m \x85"),
+        ("windows-1252", b"\x1b[2J \x81"),
+        ("x-no-such", b"\x1b[2J \xff\xfe"),
+        ("us-ascii", b"\x08\x08\x08gone \x7f"),
+    ];
+    for (charset, body) in bodies {
+        for kind in ["plain", "html"] {
+            let mut message = format!(
+                "From: eve@evil.test\r\nSubject: =?{charset}?B?{}?=\r\nContent-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+                data_encoding::BASE64.encode(body)
+            )
+            .into_bytes();
+            message.extend_from_slice(body);
+            message.extend_from_slice(b"\r\n");
+            let text = content::text_body(&content::parse(&message).unwrap(), 10_000);
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{charset} {kind}: {text:?}");
+            let subject = message::read(&message).unwrap().subject;
+            assert!(!subject.chars().any(char::is_control), "{charset}: {subject:?}");
+            if let Some(html) = rich::html_of(&message) {
+                assert!(!html.to_lowercase().contains("<script") && !html.contains('\u{1b}'), "{charset}: {html}");
+            }
+        }
+    }
+    // What turns the reading direction or cannot be seen is neither in what we write nor obeyed by a terminal.
+    for turned in ['\u{202a}', '\u{202d}', '\u{202e}', '\u{200e}', '\u{200f}', '\u{feff}', '\u{2028}', '\u{2029}'] {
+        let field = headers::HeaderText::new(&format!("a{turned}b"));
+        assert!(!field.as_str().contains(turned), "{turned:?}");
+        let shown = enlace::cli::report::plain(&format!("a{turned}b"));
+        assert!(!shown.contains(turned), "{turned:?}");
     }
 }
 

@@ -13,4 +13,5 @@ mod signing;
 mod submission;
 #[path = "../support/mod.rs"]
 mod support;
+mod synced;
 mod trail;

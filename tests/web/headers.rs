@@ -21,6 +21,14 @@ async fn every_answer_is_guarded_and_small() {
 }
 
 #[tokio::test]
+async fn p21_a_service_that_cannot_keep_mail_is_not_ready_and_stays_alive() {
+    let site = Running::start().await;
+    assert_eq!((site.get("/healthz").await.status, site.get("/readyz").await.status), (200, 200));
+    site.services.store.close().await.unwrap();
+    assert_eq!((site.get("/healthz").await.status, site.get("/readyz").await.status), (200, 503));
+}
+
+#[tokio::test]
 async fn what_went_wrong_is_a_page_in_the_readers_language() {
     let site = Running::start().await;
     let missing = site.request("GET", "/nothing", &["Accept-Language: ru"], b"").await;

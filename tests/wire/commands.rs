@@ -165,18 +165,21 @@ async fn nobody_relays_through_odd_addresses() {
     let mut client = server.connect().await;
     client.ask("EHLO x", "250").await;
     client.ask("MAIL FROM:<>", "250").await;
-    for (path, expected) in [
-        ("<nobody%x.example@lists.example.org>", "550"),
-        ("<nobody!ana@lists.example.org>", "550"),
-        ("<\"nobody@x.example\"@lists.example.org>", "550"),
-        ("<@lists.example.org:nobody@x.example>", "550"),
-        ("<ana@[127.0.0.1]>", "550"),
-        ("<ana@[IPv6:::1]>", "550"),
-        ("<ana@x.example@lists.example.org>", "553"),
-        ("<ana>", "553"),
-        ("<>", "553"),
+    // Each is asked about as the address that it is, never as the list that it names on the way.
+    for (path, expected, asked) in [
+        ("<nobody%x.example@lists.example.org>", "550", Some("nobody%x.example@lists.example.org")),
+        ("<nobody!ana@lists.example.org>", "550", Some("nobody!ana@lists.example.org")),
+        ("<\"nobody@x.example\"@lists.example.org>", "550", Some("\"nobody@x.example\"@lists.example.org")),
+        ("<@lists.example.org:nobody@x.example>", "550", Some("nobody@x.example")),
+        ("<@lists.example.org,@y.example:nobody@x.example>", "550", Some("nobody@x.example")),
+        ("<ana@[127.0.0.1]>", "550", None),
+        ("<ana@[IPv6:::1]>", "550", None),
+        ("<ana@x.example@lists.example.org>", "553", None),
+        ("<ana>", "553", None),
+        ("<>", "553", None),
     ] {
         client.ask(&format!("RCPT TO:{path}"), expected).await;
+        assert_eq!(server.recorder.asked.lock().unwrap().pop().as_deref(), asked, "{path}");
     }
 }
 

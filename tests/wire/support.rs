@@ -33,6 +33,8 @@ pub struct Received {
 /// `defer…` (451 after the message); `panic` makes it panic, `full` says 452 to MAIL.
 pub struct Recorder {
     pub received: Mutex<Vec<Received>>,
+    /// Recipients as the receiver was asked about them.
+    pub asked: Mutex<Vec<String>>,
     /// Each message takes one permit before it is answered.
     pub gate: Semaphore,
     /// Messages that have come to the gate.
@@ -46,6 +48,7 @@ impl Recorder {
         let folder = tempfile::tempdir().unwrap();
         Self {
             received: Mutex::default(),
+            asked: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             arrived: Semaphore::new(0),
             folder: folder.path().to_owned(),
@@ -75,6 +78,7 @@ impl Receiver for Recorder {
     }
 
     async fn recipient(&self, _: &SessionInfo, recipient: &EmailAddress) -> Answer {
+        self.asked.lock().unwrap().push(recipient.to_string());
         match recipient.local().trim_matches('"') {
             local if local.starts_with("nobody") => Answer::new(550, (5, 1, 1), "no such list"),
             local if local.starts_with("later") => Answer::new(450, (4, 2, 0), "later"),

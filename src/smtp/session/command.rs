@@ -427,8 +427,22 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_said() {
-        for line in ["EXPN x", "XCLIENT ADDR=1.2.3.4", "ETRN x", "TURN", "BURL x LAST"] {
-            assert_eq!(code(line), 502, "{line}");
+        // Each by its own name, whether or not the parser below knows it.
+        for line in [
+            "EXPN x",
+            "XCLIENT ADDR=1.2.3.4",
+            "ETRN x",
+            "TURN",
+            "ATRN x.example",
+            "BURL x LAST",
+            "SEND FROM:<a@b.example>",
+            "SOML FROM:<a@b.example>",
+            "SAML FROM:<a@b.example>",
+        ] {
+            assert!(matches!(read(format!("{line}\r\n").as_bytes()), Command::Wrong(answer) if answer.code == 502), "{line}");
+        }
+        for parameter in ["ENVID=x", "RET=HDRS", "BY=10;R", "MT-PRIORITY=3", "XYZ=1"] {
+            assert_eq!(code(&format!("MAIL FROM:<a@b.example> {parameter}")), 555, "{parameter}");
         }
         for line in ["FOO", "", "MAILFROM:<a@b>", "D\u{e4}TA"] {
             assert_eq!(code(line), 500, "{line:?}");

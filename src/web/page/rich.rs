@@ -25,8 +25,13 @@ pub fn html_of(message: &[u8]) -> Option<String> {
         let part = parsed.parts.get(usize::try_from(*place).ok()?)?;
         part.is_content_type("text", "html").then_some(part)
     })?;
-    let html = part.text_contents()?;
-    (within_caps(html)).then(|| clean(html)).filter(|clean| clean.len() <= SHOWN_OCTETS && !clean.trim().is_empty())
+    let html = text_of(part.text_contents()?);
+    (within_caps(&html)).then(|| clean(&html)).filter(|clean| clean.len() <= SHOWN_OCTETS && !clean.trim().is_empty())
+}
+
+/// Without controls, which a reader's terminal could obey when a page is copied into it.
+fn text_of(html: &str) -> String {
+    html.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).collect()
 }
 
 /// Does the HTML keep to the caps? Counts tags without understanding them: never less than a parser would find.

@@ -159,3 +159,45 @@ pub async fn names_do_not_run_into_each_other(factory: &dyn Factory) {
     assert_eq!(store.forget_marks("a", t0() + seconds(1)).await.unwrap(), 2);
     assert_eq!(store.claimed_at("ab", "c").await.unwrap(), Some(t0()));
 }
+
+/// Names and texts that would end a quotation, or mean something in a pattern or an order, are names and texts.
+pub async fn w9_no_text_becomes_a_command(factory: &dyn Factory) {
+    let store = factory.open().await;
+    let evil = [
+        "a'; DROP TABLE registers; --",
+        "a\" OR \"1\"=\"1",
+        "a' OR '1'='1",
+        "a%",
+        "a_",
+        "a\\",
+        "a$1",
+        "a$$; SELECT 1; $$",
+        "a/* x */",
+        "a'||pg_sleep(10)||'",
+        "a; DELETE FROM marks",
+        "1) UNION SELECT 1 --",
+    ];
+    for (at, text) in evil.into_iter().enumerate() {
+        assert_eq!(store.entry("w9", text).await.unwrap(), None, "{text}: nothing of another name");
+        store.put_entry("w9", text, 0, vec![u8::try_from(at).unwrap()]).await.unwrap().unwrap();
+        assert_eq!(store.entry(text, text).await.unwrap(), None, "{text}: nothing of another register");
+        assert!(store.claim_once(text, text, t0()).await.unwrap() && !store.claim_once(text, text, t0()).await.unwrap(), "{text}");
+        assert_eq!(store.count_up(text, text).await.unwrap(), 1, "{text}");
+        store.put_setting(text, text.as_bytes().to_vec()).await.unwrap();
+        assert_eq!(store.setting(text).await.unwrap().as_deref(), Some(text.as_bytes()), "{text}");
+        assert!(store.posts_by_message_id(text).await.unwrap().is_empty(), "{text}");
+    }
+    let mut sorted = evil.to_vec();
+    sorted.sort_unstable();
+    let all = store.entries("w9", None, 100).await.unwrap();
+    assert_eq!(all.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>(), sorted, "in the order of octets");
+    for (at, text) in sorted.iter().enumerate() {
+        let rest = store.entries("w9", Some(text), 100).await.unwrap();
+        assert_eq!(rest.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>(), &sorted[at + 1..], "after {text}");
+    }
+    for text in evil {
+        assert_eq!(store.forget_marks(text, t0() + seconds(1)).await.unwrap(), 1, "{text}: its own mark and no other");
+        store.remove_entry("w9", text).await.unwrap();
+    }
+    assert!(store.entries("w9", None, 100).await.unwrap().is_empty());
+}

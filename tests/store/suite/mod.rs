@@ -96,6 +96,7 @@ macro_rules! all_cases {
                 entries_have_optimistic_versions,
                 entries_come_in_pages_by_key,
                 names_do_not_run_into_each_other,
+                w9_no_text_becomes_a_command,
             }
             erasure::{
                 a_person_vanishes_from_ledger_and_trail_and_the_counts_stay,
