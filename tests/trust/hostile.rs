@@ -115,11 +115,12 @@ fn c2_many_parts_names_references_and_words_are_answered_quickly() {
     let daemon = with_members();
     let head = "Authentication-Results: mx.example.org; dkim=pass header.d=example.org\r\nFrom: ana@example.org\r\n";
     let boundaries: String = (0..5_000).map(|n| format!("--{}\r\n\r\nx\r\n", "b".repeat(n % 60 + 1))).collect();
+    let mut otherwise = Vec::new();
     for (what, expected, fields, body) in [
         ("references", 250, format!("References:{}\r\n", "\r\n <a@b>".repeat(25_000)), String::new()),
         ("recipients", 250, format!("To:{}\r\n", "\r\n a@b.test,".repeat(18_000)), String::new()),
         ("comments", 0, format!("To: {}x{} <a@b.test>\r\n", "(".repeat(40_000), ")".repeat(40_000)), String::new()),
-        ("groups", 250, format!("To: {}\r\n", "g:;".repeat(60_000)), String::new()),
+        ("groups", 554, format!("To: {}\r\n", "g:;".repeat(60_000)), String::new()),
         ("encoded words", 250, format!("Subject:{}\r\n", "\r\n =?utf-8?B?eA==?=".repeat(12_000)), String::new()),
         ("parameters", 250, format!("Content-Type: text/plain;{}\r\n", "\r\n name*0*=x;".repeat(18_000)), String::new()),
         ("fields", 554, "X-A: b\r\n".repeat(40_000), String::new()),
@@ -132,8 +133,11 @@ fn c2_many_parts_names_references_and_words_are_answered_quickly() {
         let code = send(&daemon, "ana@example.org", LIST, &message);
         assert!(began.elapsed() < Duration::from_secs(5), "{what}: {code} in {:?}", began.elapsed());
         // What is over a bound is refused by it; 0 is for what may be read or refused.
-        assert!(code == expected || expected == 0, "{what}: {code}");
+        if code != expected && expected != 0 {
+            otherwise.push(format!("{what}: {code}"));
+        }
     }
+    assert!(otherwise.is_empty(), "{otherwise:?}");
     honest(&daemon, LIST, "c2-honest@x.test");
 }
 

@@ -59,14 +59,18 @@ impl Sheet {
         self.rows.iter().find(|row| row.field == field)
     }
 
+    /// How many labels each language writes so. Counted once, for a sheet may have many rows and be asked for each line behind it.
+    fn votes(&self) -> BTreeMap<Language, usize> {
+        let mut votes = BTreeMap::new();
+        for language in self.rows.iter().flat_map(|row| &row.languages) {
+            *votes.entry(*language).or_default() += 1;
+        }
+        votes
+    }
+
     /// The language most labels are written in; `None` if that does not decide.
     pub fn language(&self) -> Option<Language> {
-        let mut votes: BTreeMap<Language, usize> = BTreeMap::new();
-        for row in &self.rows {
-            for language in &row.languages {
-                *votes.entry(*language).or_default() += 1;
-            }
-        }
+        let votes = self.votes();
         let most = votes.values().max().copied()?;
         let mut winners = votes.into_iter().filter(|(_, count)| *count == most).map(|(language, _)| language);
         winners.next().filter(|_| winners.next().is_none())
@@ -74,9 +78,8 @@ impl Sheet {
 
     /// Could `language` have written these labels as well as any other?
     pub fn may_be(&self, language: Language) -> bool {
-        let count = |language: Language| self.rows.iter().filter(|row| row.languages.contains(&language)).count();
-        let most = self.rows.iter().flat_map(|row| &row.languages).map(|l| count(*l)).max().unwrap_or(0);
-        most > 0 && count(language) == most
+        let votes = self.votes();
+        votes.get(&language).is_some_and(|own| votes.values().all(|other| other <= own))
     }
 
     /// Is it the header of a statement, and not just a line or two that look like labels?

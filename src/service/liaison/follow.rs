@@ -22,7 +22,7 @@ use crate::domain::liaison::bodies;
 use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::following::{self, Reminder};
 use crate::domain::liaison::routing::{self, Withdrawal};
-use crate::domain::liaison::statement::{Prepared, Purpose, Reply, Statement};
+use crate::domain::liaison::statement::{Doubt, Prepared, Purpose, Reply, Statement};
 use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState, Routed};
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::Role;
@@ -309,10 +309,16 @@ async fn note(issue: &Issue<'_>, language: Language, (subject, text): (String, S
 /// Corrects single fields by `Label: value` lines, as the answer to a receipt has them; judges and settles anew.
 ///
 /// # Errors
-/// When nothing was understood, or it has gone out: then a corrected issue (`R1`) is mailed.
+/// When nothing was understood, the deadline that it names is no date, or it has gone out: then a corrected issue (`R1`) is mailed.
 pub async fn correct(services: &Services, actor: &Actor, id: LiaisonId, text: &str, dry_run: bool) -> Result<Dossier, Failure> {
     let end = (0..=text.len().min(CORRECTION_OCTETS)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let reading = read_correction(&text[..end], services.texts.labels());
+    // A date that was understood is not given up for one that is not.
+    if let Some(unclear) = reading.doubts.iter().find_map(|doubt| if let Doubt::DeadlineUnclear(text) = doubt { Some(text) } else { None })
+    {
+        let text = unclear.escape_debug();
+        return Err(Failure::Invalid(format!("\"{text}\" is no date; a deadline is such as 22 January 2027, or N/A")));
+    }
     for _ in 0..MOST_TRIES {
         let (version, mut dossier) = load(services, id).await?;
         let state = dossier.state();
