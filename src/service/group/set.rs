@@ -132,7 +132,7 @@ pub fn check_rules(rules: &[MemberRule]) -> Result<(), Failure> {
         return Err(Failure::Invalid(format!("{} rules; a group has at most {RULES}", rules.len())));
     }
     for (place, rule) in rules.iter().enumerate() {
-        for wrong in rule.countries.iter().filter_map(|code| country::parse(code).err()) {
+        if let Some(wrong) = rule.countries.iter().find_map(|code| country::parse(code).err()) {
             return Err(Failure::Invalid(format!("rule {}: {wrong}", place + 1)));
         }
     }
@@ -179,7 +179,7 @@ fn put(services: &Services, form: &mut Value, given: &str, value: &str) -> Resul
                 .ok_or_else(|| wrong("is not a number of minutes up to a week"))?;
         }
         "languages" => {
-            form[key] = json!(working_languages(services, value).ok_or_else(|| wrong("are not languages of this service, each once"))?)
+            form[key] = json!(working_languages(services, value).ok_or_else(|| wrong("are not languages of this service, each once"))?);
         }
         "purpose" | "legal_basis" | "footer" => {
             let language: Language = language
