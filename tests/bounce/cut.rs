@@ -165,7 +165,8 @@ async fn cut<T>(work: impl Future<Output = T>, after: u64) -> bool {
 
 async fn no_death_loses_what_follows(on_postgres: bool, case: Case) {
     let world = World::new(on_postgres).await;
-    let mut deaths = 0;
+    // How often the work waits differs from run to run: what is ready when it is asked for is not waited for.
+    let (mut deaths, mut undisturbed) = (0, 0);
     for at in 0..MOST_CUTS {
         let services = world.services().await;
         let member = world.member(&services, 100 + at, Role::Member).await;
@@ -212,8 +213,9 @@ async fn no_death_loses_what_follows(on_postgres: bool, case: Case) {
         assert!(report(&services, token, &says).await.unwrap());
         assert_eq!(world.mails(template).await, mails, "{case:?}, death {at}");
         world.clock.advance(TimeDelta::days(2));
-        if !died {
-            assert!(deaths >= 3, "{case:?}: a report that writes waits more often than {deaths} times");
+        undisturbed = if died { 0 } else { undisturbed + 1 };
+        if undisturbed == 3 {
+            assert!(deaths > 0, "{case:?}: a report that writes has to wait");
             return;
         }
     }

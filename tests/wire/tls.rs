@@ -186,6 +186,9 @@ async fn a_renewed_certificate_is_taken_without_a_restart_and_a_broken_one_is_no
 #[tokio::test]
 async fn m9_auth_is_not_offered_without_tls_and_a_busy_check_is_no_wrong_password() {
     let secure = secure(Protocol::Submission, false).await;
+    let mut plain = secure.server.connect().await;
+    let hello = plain.ask("EHLO x", "250").await;
+    assert!(hello.contains("STARTTLS") && !hello.contains("AUTH"), "{hello}");
     let mut client = secure.ready_for_auth().await;
     let busy = format!("AUTH PLAIN {}", BASE64.encode(b"\0ana@example.org\0busy"));
     for _ in 0..5 {
