@@ -119,11 +119,7 @@ impl Incoming {
         if matches!(address, Address::Owner | Address::Secretariat) {
             return Ok(Verdict::Accept(Reason::new(Rule::RobotMail, ["owner"])));
         }
-        let account = self.services.store.account_by_address(proof.author()).await?;
-        let subscription = match &account {
-            Some(account) => self.services.store.subscription(&group.code, account.id).await?,
-            None => None,
-        };
+        let (account, subscription) = self.services.holder(&group.code, proof.author()).await?;
         let (account, subscription) = (account.as_ref(), subscription.as_ref());
         let today = self.services.today();
         Ok(match address {

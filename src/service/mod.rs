@@ -215,6 +215,15 @@ impl Services {
         Ok(services)
     }
 
+    /// The account that owns an address, with its subscription to the group, in one read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn holder(&self, group: &GroupCode, address: &EmailAddress) -> Result<(Option<Account>, Option<Subscription>), StoreError> {
+        let found = self.store.members_by_address(group, vec![address.clone()]).await?.pop().flatten();
+        Ok(found.map_or((None, None), |(account, subscription)| (Some(account), subscription)))
+    }
+
     /// Active subscribers of a group with at least this role.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use std::task::Poll;
 use chrono::TimeDelta;
 use enlace::clock::Clock;
 use enlace::config::Config;
-use enlace::domain::account::{Account, AccountKind, Category, Standing};
+use enlace::directory::builtin;
+use enlace::domain::account::{Account, AccountKind, Category};
 use enlace::domain::bounce::BounceClass;
 use enlace::domain::group::GroupCode;
 use enlace::domain::id::{AccountId, PostId};
@@ -83,20 +84,11 @@ impl World {
 
     async fn member(&self, services: &Services, number: u64, role: Role) -> Account {
         let account = Account {
-            id: AccountId(number),
-            addresses: vec![format!("m{number}@x{number}.test").parse().unwrap()],
             name: "A Member".into(),
             kind: AccountKind::Ties,
             category: Category::MemberState,
-            organisation: "Administration".into(),
-            operating_agency: false,
             country: Some(*b"MX"),
-            study_groups: Vec::new(),
-            languages: Vec::new(),
-            expires: None,
-            roles: Vec::new(),
-            standing: Standing::Active,
-            source: "import".into(),
+            ..builtin::blank(AccountId(number), vec![format!("m{number}@x{number}.test").parse().unwrap()])
         };
         services.store.put_accounts(vec![account.clone()]).await.unwrap();
         let subscription = Subscription { role, ..Subscription::new(code(), account.id, Provenance::Own, services.now()) };

@@ -99,8 +99,7 @@ pub async fn find(
 /// A whole address leads to its holder at once.
 async fn by_address(services: &Services, code: &GroupCode, wanted: &MemberSearch) -> Result<Option<MemberPage>, Failure> {
     let Ok(address) = wanted.text.parse::<EmailAddress>() else { return Ok(None) };
-    let Some(account) = services.store.account_by_address(&address).await? else { return Ok(None) };
-    let subscription = services.store.subscription(code, account.id).await?;
+    let (Some(account), subscription) = services.holder(code, &address).await? else { return Ok(None) };
     let members = subscription.into_iter().map(|subscription| found(subscription, &account)).collect();
     Ok(Some(MemberPage { members, next: None }))
 }

@@ -193,11 +193,10 @@ impl<'a> Batch<'a> {
     }
 
     async fn find(&mut self, address: &EmailAddress) -> Result<(Option<Account>, Option<Subscription>), Failure> {
-        let found = match self.ahead.remove(&address.key()) {
-            Some(found) => found,
-            None => self.services.store.members_by_address(&self.group.code, vec![address.clone()]).await?.pop().flatten(),
-        };
-        Ok(found.map_or((None, None), |(account, subscription)| (Some(account), subscription)))
+        match self.ahead.remove(&address.key()) {
+            Some(found) => Ok(found.map_or((None, None), |(account, subscription)| (Some(account), subscription))),
+            None => Ok(self.services.holder(&self.group.code, address).await?),
+        }
     }
 
     pub(super) async fn add(

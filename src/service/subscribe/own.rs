@@ -34,11 +34,7 @@ pub struct Subscribed {
 /// # Errors
 /// When the store fails. A refusal is an [`Outcome`].
 pub async fn own(services: &Services, actor: &Actor, group: &Group, address: &EmailAddress, wish: Wish) -> Result<Outcome, Failure> {
-    let account = services.store.account_by_address(address).await?;
-    let previous = match &account {
-        Some(account) => services.store.subscription(&group.code, account.id).await?,
-        None => None,
-    };
+    let (account, previous) = services.holder(&group.code, address).await?;
     match wish {
         Wish::Subscribe => subscribe(services, actor, group, address, account, previous).await,
         Wish::Unsubscribe => unsubscribe(services, actor, group, address, previous).await,

@@ -114,11 +114,7 @@ pub async fn decide(services: &Services, actor: &Actor, id: RequestId, approve: 
     let request = take(services, id, |verb| verb == APPROVE).await?;
     let group = services.group(&request.group)?;
     let address = &request.address;
-    let account = services.store.account_by_address(address).await?;
-    let subscription = match &account {
-        Some(account) => services.store.subscription(&group.code, account.id).await?,
-        None => None,
-    };
+    let (account, subscription) = services.holder(&group.code, address).await?;
     let pending = subscription.filter(|subscription| matches!(subscription.state, SubscriptionState::Pending(_)));
     let Some(mut subscription) = pending else {
         return Ok(Outcome::NotSubscribed(Reason::new(Rule::NotSubscribed, [address.as_str(), group.code.as_str()])));

@@ -22,6 +22,13 @@ use crate::store::erasure::{ERASED, Erasure, Replaced, Swept, Vanishing};
 use crate::store::sheet::Noted;
 use crate::store::{AuditEntry, BatchKey, Result, record};
 
+/// Does a column have the octets of `$1`, in any case? Octets as text, in which all but letters of ASCII are escaped.
+macro_rules! names {
+    ($column:literal) => {
+        concat!("position(lower(encode($1, 'escape')) in lower(encode(", $column, ", 'escape'))) > 0")
+    };
+}
+
 /// Rows that are deleted in one statement.
 const TOGETHER: usize = 500;
 /// Everything that may name a body: the records, and what a plan that is being made needs.
@@ -29,18 +36,9 @@ const RECORDS: [&str; 4] =
     ["SELECT record FROM posts", "SELECT record FROM entries", "SELECT value FROM settings", "SELECT record FROM requests"];
 /// Marks, counters and repetition keys, by table.
 const KEYS: [(&str, &str); 3] = [
-    (
-        "SELECT kind, key FROM marks WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
-        "DELETE FROM marks WHERE kind = $1 AND key = $2",
-    ),
-    (
-        "SELECT kind, key FROM tallies WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
-        "DELETE FROM tallies WHERE kind = $1 AND key = $2",
-    ),
-    (
-        "SELECT key AS kind, key FROM repetitions WHERE position(lower(encode($1, 'escape')) in lower(encode(key, 'escape'))) > 0",
-        "DELETE FROM repetitions WHERE key = $1 AND key = $2",
-    ),
+    (concat!("SELECT kind, key FROM marks WHERE ", names!("key")), "DELETE FROM marks WHERE kind = $1 AND key = $2"),
+    (concat!("SELECT kind, key FROM tallies WHERE ", names!("key")), "DELETE FROM tallies WHERE kind = $1 AND key = $2"),
+    (concat!("SELECT key AS kind, key FROM repetitions WHERE ", names!("key")), "DELETE FROM repetitions WHERE key = $1 AND key = $2"),
 ];
 
 /// A name of a body as it is remembered: sixteen octets, by the hundred thousand.
@@ -103,9 +101,7 @@ impl Access {
 
     async fn pseudonymise_audit(&self, needle: &[u8], person: &Vanishing) -> Result<u64> {
         let rows: Vec<(i64, i64, i64, Vec<u8>)> = statement!(self, |connection| {
-            let query = sqlx::query_as(
-                "SELECT at, place, node, record FROM audit WHERE position(lower(encode($1, 'escape')) in lower(encode(record, 'escape'))) > 0",
-            );
+            let query = sqlx::query_as(concat!("SELECT at, place, node, record FROM audit WHERE ", names!("record")));
             Ok(query.bind(needle).fetch_all(connection).await?)
         })?;
         let mut replaced = 0;
@@ -161,14 +157,13 @@ impl Access {
 impl Erasure for PostgresStore {
     async fn pseudonymise(&self, person: Vanishing) -> Result<Replaced> {
         let mut replaced = Replaced::default();
-        // In any case: octets as text, in which all but letters of ASCII are escaped.
         for needle in person.forms() {
             let needle = needle.as_bytes();
             let batches: Vec<(i64, i32)> = statement!(self.access, |connection| {
-                let query = sqlx::query_as(
-                    "SELECT b.post, b.number FROM batches b JOIN slices s ON s.post = b.post AND s.planner = b.planner \
-                     AND s.number = b.number WHERE position(lower(encode($1, 'escape')) in lower(encode(s.plan, 'escape'))) > 0",
-                );
+                let query = sqlx::query_as(concat!(
+                    "SELECT b.post, b.number FROM batches b JOIN slices s ON s.post = b.post AND s.planner = b.planner AND s.number = b.number WHERE ",
+                    names!("s.plan")
+                ));
                 Ok(query.bind(needle).fetch_all(connection).await?)
             })?;
             for (post, number) in batches {
@@ -176,9 +171,7 @@ impl Erasure for PostgresStore {
                 replaced.recipients += self.access.pseudonymise_batch(key, &person).await?;
             }
             let found: Vec<i64> = statement!(self.access, |connection| {
-                let query = sqlx::query_scalar(
-                    "SELECT id FROM posts WHERE position(lower(encode($1, 'escape')) in lower(encode(record, 'escape'))) > 0 ORDER BY id",
-                );
+                let query = sqlx::query_scalar(concat!("SELECT id FROM posts WHERE ", names!("record"), " ORDER BY id"));
                 Ok(query.bind(needle).fetch_all(connection).await?)
             })?;
             for id in found.into_iter().map(|id| PostId(identifier(id))) {
