@@ -25,8 +25,8 @@ use super::report::{Answer, Failure};
 
 /// Name of the socket under `data_dir`.
 pub const SOCKET: &str = "control.sock";
-/// Largest request: the words and all files together, in octets.
-pub const REQUEST_OCTETS: usize = 64 * 1024 * 1024;
+/// Largest request: the words and all files together, in octets; a table of two million accounts fits.
+pub const REQUEST_OCTETS: usize = 256 * 1024 * 1024;
 /// Largest answer, in octets; an export of a million subscribers fits.
 pub const ANSWER_OCTETS: usize = 512 * 1024 * 1024;
 /// Requests that are read and worked on at the same time; others wait in order.

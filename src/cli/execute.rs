@@ -158,7 +158,7 @@ impl From<service::Failure> for Failure {
         };
         let kind = match &failure {
             service::Failure::NotFound(_) => Kind::NotFound,
-            service::Failure::Invalid(_) => Kind::Invalid,
+            service::Failure::Invalid(_) | service::Failure::Mistaken(_) => Kind::Invalid,
             service::Failure::Refused(_) => Kind::Refused,
             service::Failure::Text(_) | service::Failure::Store(_) => Kind::Broken,
         };

@@ -9,18 +9,22 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::Settings;
 use super::batch::ActiveBatch;
 use super::floor::Floor;
 use super::lanes::Open;
 use crate::domain::id::PostId;
 use crate::domain::ledger::RelayAnswer;
+use crate::service::GroupTable;
 use crate::service::queue::PAUSED;
-use crate::store::{Claim, Claimed, DueBatch, Result};
+use crate::store::{BATCH_RECIPIENTS, Claim, Claimed, DueBatch, Result};
 
 /// Most batches claimed at a time, over all posts.
 const CLAIMED: usize = 48;
-/// Most batches of one post claimed at a time: enough that the next is there when one ends.
+/// Fewest batches of one post claimed at a time: enough that the next is there when one ends.
 const CLAIMED_OF_A_POST: usize = 3;
+/// Transactions claimed of one post for each session, where many recipients share one: a batch is soon through then.
+const TRANSACTIONS_A_SESSION: usize = 4;
 /// Most due batches looked at.
 const LOOKED_AT: usize = 1024;
 /// Part of a lease after which the rest of a batch is given back.
@@ -31,6 +35,7 @@ pub async fn run(floor: Arc<Floor>) {
     let mut bell = floor.services.store.bell();
     let mut looked = Instant::now();
     while !floor.is_stopping() {
+        let began = floor.services.now();
         if let Err(error) = feed(&floor, &mut looked).await {
             tracing::error!(%error, "could not look for due batches");
         }
@@ -38,7 +43,7 @@ pub async fn run(floor: Arc<Floor>) {
         tokio::select! {
             rung = bell.changed() => if rung.is_err() { break },
             () = floor.freed.notified() => {}
-            () = tokio::time::sleep(floor.pause_until(next)) => {}
+            () = tokio::time::sleep(floor.pause_after(began, next)) => {}
             () = floor.stopped() => {}
         }
     }
@@ -77,11 +82,11 @@ async fn feed(floor: &Arc<Floor>, looked: &mut Instant) -> Result<()> {
         for batch in claim(floor, old).await? {
             give_up(floor, batch, &cause);
         }
-        let probe = if active.is_empty() { choose(rest, &active, 1) } else { Vec::new() };
+        let probe = if active.is_empty() { choose(floor, rest, &active, 1) } else { Vec::new() };
         put_up(floor, claim(floor, probe).await?);
         return Ok(());
     }
-    put_up(floor, claim(floor, choose(due, &active, free)).await?);
+    put_up(floor, claim(floor, choose(floor, due, &active, free)).await?);
     Ok(())
 }
 
@@ -100,7 +105,8 @@ async fn look_after(floor: &Arc<Floor>) -> Result<()> {
 }
 
 /// Which of the due batches to claim: posts with few claimed ones first, then the urgent, then the longest due.
-fn choose(due: Vec<DueBatch>, active: &[Arc<ActiveBatch>], free: usize) -> Vec<DueBatch> {
+fn choose(floor: &Floor, due: Vec<DueBatch>, active: &[Arc<ActiveBatch>], free: usize) -> Vec<DueBatch> {
+    let table = floor.services.groups();
     let mut claimed: HashMap<PostId, usize> = HashMap::new();
     for batch in active {
         *claimed.entry(batch.claim.key.post).or_default() += 1;
@@ -110,12 +116,20 @@ fn choose(due: Vec<DueBatch>, active: &[Arc<ActiveBatch>], free: usize) -> Vec<D
         .filter_map(|batch| {
             let of_post = claimed.entry(batch.key.post).or_default();
             *of_post += 1;
-            (*of_post <= CLAIMED_OF_A_POST).then_some((*of_post, batch.urgency, batch))
+            (*of_post <= claimed_of_a_post(&table, &floor.settings, &batch)).then_some((*of_post, batch.urgency, batch))
         })
         .collect();
     // The sort is stable: the longest due stay in front among equals.
     ranked.sort_by_key(|(of_post, urgency, _)| (*of_post, *urgency));
     ranked.into_iter().map(|(_, _, batch)| batch).take(free).collect()
+}
+
+/// Most batches of the post of this one claimed at a time.
+fn claimed_of_a_post(table: &GroupTable, settings: &Settings, batch: &DueBatch) -> usize {
+    let personal = table.get(&batch.group).is_none_or(|group| group.personal);
+    let together = if personal { 1 } else { settings.recipients_a_transaction.max(1) };
+    let transactions = BATCH_RECIPIENTS.div_ceil(together);
+    (TRANSACTIONS_A_SESSION * settings.connections).div_ceil(transactions).clamp(CLAIMED_OF_A_POST, CLAIMED / 2)
 }
 
 async fn claim(floor: &Arc<Floor>, batches: Vec<DueBatch>) -> Result<Vec<(DueBatch, Claim, Instant)>> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -110,11 +110,9 @@ impl Floor {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long to sleep when the record says that something has its time at `next`: until then, but at most until the
-    /// next look. What is due already is at work or not to be done now.
-    pub fn pause_until(&self, next: Option<DateTime<Utc>>) -> Duration {
-        let left = next.map(|next| next - self.services.now()).filter(|left| *left > TimeDelta::zero());
-        left.and_then(|left| left.to_std().ok()).map_or(self.settings.look_every, |left| left.min(self.settings.look_every))
+    /// How long to sleep after a look at `looked`, when the record says that something has its time at `next`.
+    pub fn pause_after(&self, looked: DateTime<Utc>, next: Option<DateTime<Utc>>) -> Duration {
+        pause(looked, self.services.now(), next, self.settings.look_every)
     }
 
     /// Starts a task that [`Floor::finish`] waits for.
@@ -357,5 +355,28 @@ impl Floor {
             tracing::info!("the ledger can be written again");
             self.work.notify_one();
         }
+    }
+}
+
+/// Until `next`, but at most until the next look. What was due at the last one is at work or not to be done now; what came due since
+/// was not seen by it, so there is no pause at all.
+fn pause(looked: DateTime<Utc>, now: DateTime<Utc>, next: Option<DateTime<Utc>>, look_every: Duration) -> Duration {
+    let unseen = next.filter(|next| *next > looked);
+    unseen.map_or(look_every, |next| (next - now).to_std().unwrap_or_default().min(look_every))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_due_between_the_look_and_the_pause_is_looked_for_at_once() {
+        let at = |milliseconds| DateTime::from_timestamp_millis(milliseconds).unwrap();
+        let every = Duration::from_secs(1);
+        assert_eq!(pause(at(100), at(100), None, every), every, "nothing waits");
+        assert_eq!(pause(at(100), at(102), Some(at(101)), every), Duration::ZERO, "it came due since");
+        assert_eq!(pause(at(100), at(102), Some(at(105)), every), Duration::from_millis(3));
+        assert_eq!(pause(at(100), at(102), Some(at(100)), every), every, "the look saw it");
+        assert_eq!(pause(at(100), at(102), Some(at(9_000)), every), every);
     }
 }

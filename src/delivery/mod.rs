@@ -151,7 +151,8 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
     // Two posts of one message are planned one after the other, so that the second sees whom the first reaches.
     let mut messages: HashSet<String> = HashSet::new();
     while !floor.is_stopping() {
-        let posts = match floor.services.store.posts_to_plan(floor.services.now(), POSTS_LOOKED_AT).await {
+        let looked = floor.services.now();
+        let posts = match floor.services.store.posts_to_plan(looked, POSTS_LOOKED_AT).await {
             Ok(posts) => posts,
             Err(error) => {
                 tracing::error!(%error, "could not look for posts to plan");
@@ -183,7 +184,7 @@ async fn plan_all(floor: Arc<Floor>, timezone: Tz) {
                     }
                 }
             }
-            () = tokio::time::sleep(floor.pause_until(next)) => {}
+            () = tokio::time::sleep(floor.pause_after(looked, next)) => {}
             () = floor.stopped() => {}
         }
     }

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod liaison;
 pub mod lookalike;
 pub mod meeting;
+pub mod mistake;
 pub mod period;
 pub mod post;
 pub mod proof;

@@ -164,6 +164,7 @@ impl Incoming {
 fn not_done(failure: Failure) -> Refusal {
     match failure {
         Failure::Invalid(text) => Reason::new(Rule::LiaisonNotDone, [text]).into(),
+        Failure::Mistaken(advice) => Reason::new(Rule::LiaisonNotDone, [advice.to_string()]).into(),
         Failure::NotFound(_) => Reason::new(Rule::TokenInvalid, [""; 0]).into(),
         other => other.into(),
     }

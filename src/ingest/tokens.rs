@@ -104,8 +104,8 @@ impl Incoming {
                     services.audit(&actor, "announcement stop", Some(&group.code), stopped.id.to_string()).await?;
                     format!("stopped {}", stopped.id)
                 }
-                Err(Failure::Invalid(text) | Failure::NotFound(text)) => {
-                    return Err(Reason::new(Rule::RejectedByModerator, [text]).into());
+                Err(failure @ (Failure::Mistaken(_) | Failure::NotFound(_))) => {
+                    return Err(Reason::new(Rule::RejectedByModerator, [failure.to_string()]).into());
                 }
                 Err(other) => return Err(other.into()),
             },

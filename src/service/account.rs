@@ -20,6 +20,7 @@ use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
 use crate::domain::id::AccountId;
+use crate::domain::mistake::Mistake;
 use crate::store::erasure::Vanishing;
 
 pub use erasure::{Tombstones, erase, lift, named_in};
@@ -180,7 +181,7 @@ pub async fn set(
     for address in &account.addresses {
         let holder = services.store.account_by_address(address).await?;
         if holder.is_some_and(|holder| holder.id != account.id) {
-            return Err(Failure::Invalid(format!("{address} belongs to another account")));
+            return Err(Mistake::AddressTaken.about([address]).into());
         }
     }
     let vouched = !dry_run && matches!((&before.standing, &account.standing), (Standing::Unconfirmed { .. }, Standing::Active));
@@ -273,6 +274,7 @@ async fn change(
         rights::preview(services, std::slice::from_ref(&account)).await?
     } else {
         let id = account.id;
+        addresses::remember_lost(services, &before, &account).await?;
         services.store.put_accounts(vec![account]).await?;
         services.audit(actor, act, None, format!("{}: {}", before.address(), fields.join(", "))).await?;
         rights::rejudge_accounts(services, actor, &[id]).await?

@@ -17,6 +17,7 @@ use super::liaison::{self, Matter};
 use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services};
 use crate::domain::group::{Group, GroupCode, GroupKind, Region};
+use crate::domain::mistake::Mistake;
 
 pub use file::parse;
 pub use privacy::{DataProtection, data_protection};
@@ -179,7 +180,7 @@ pub async fn retire(services: &Services, actor: &Actor, code: &GroupCode, dry_ru
         .map(|other| other.code.to_string())
         .collect();
     if !children.is_empty() {
-        return Err(Failure::Invalid(format!("{code} is still the parent of {}; retire or move those first", children.join(", "))));
+        return Err(Mistake::GroupIsParent.about([code.to_string(), children.join(", ")]).into());
     }
     let ended = Group { retired: true, ..Group::clone(&group) };
     let mut change = compare(Some(&group), &ended);

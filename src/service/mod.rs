@@ -58,6 +58,7 @@ use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::destination::{Destination, Lists};
 use crate::domain::group::{Group, GroupCode};
+use crate::domain::mistake::Advice;
 use crate::domain::reason::Reason;
 use crate::domain::subscription::{Role, Subscription};
 use crate::mail::compose;
@@ -101,6 +102,9 @@ pub enum Failure {
     /// What was given is wrong; says where and how to mend it.
     #[error("{0}")]
     Invalid(String),
+    /// The same, where people meet it on pages: in words of every language.
+    #[error("{0}")]
+    Mistaken(Advice),
     /// A rule refused.
     #[error("{0}")]
     Refused(Reason),
@@ -110,6 +114,12 @@ pub enum Failure {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Advice> for Failure {
+    fn from(advice: Advice) -> Self {
+        Self::Mistaken(advice)
+    }
 }
 
 impl From<TextError> for Failure {

@@ -20,6 +20,7 @@ use crate::domain::address::EmailAddress;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::PostId;
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Post, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
@@ -138,10 +139,7 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
     let again = aside::is_set_aside(&post);
     if post.kind == PostKind::Liaison && !again {
         // Nobody overrides the right to liaise (Resolution 54): only who sent it can say so.
-        return Err(Failure::Invalid(format!(
-            "{id} is a liaison statement; only its sender can confirm it, by the mail that {} got",
-            shown.from
-        )));
+        return Err(Mistake::SenderConfirms.about([id.to_string(), shown.from]).into());
     }
     let group = services.group(&post.groups[0])?;
     if group.house.two_persons && !again && !second_person(services, actor, id, dry_run).await? {
@@ -171,9 +169,7 @@ pub async fn release(services: &Services, actor: &Actor, id: PostId, dry_run: bo
 pub async fn allow(services: &Services, actor: &Actor, id: PostId, dry_run: bool) -> Result<HeldPost, Failure> {
     let post = held(services, id).await?;
     let Some(SenderProof::Proved { author, .. }) = post.sender.clone() else {
-        return Err(Failure::Invalid(format!(
-            "it is not proved who sent {id}, so its sender cannot be let through always; release this one only"
-        )));
+        return Err(Mistake::SenderUnproved.about([id]).into());
     };
     let groups = post.groups.clone();
     let shown = release(services, actor, id, dry_run).await?;

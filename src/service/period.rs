@@ -17,6 +17,7 @@ use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupCode, GroupKind};
 use crate::domain::id::RequestId;
 use crate::domain::meeting::civil;
+use crate::domain::mistake::Mistake;
 use crate::domain::period::StudyPeriod;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Role, Subscription, SubscriptionState};
@@ -76,11 +77,11 @@ pub struct Renamed {
 /// Begins a period. Run again, it goes on with those who were not asked yet.
 ///
 /// # Errors
-/// `Invalid` when the last day is not ahead, a group is none, or a name is taken (nothing is changed then); or when a template or the
+/// `Mistaken` when the last day is not ahead, a group is none, or a name is taken (nothing is changed then); or when a template or the
 /// store fails.
 pub async fn begin(services: &Services, actor: &Actor, wanted: &NewPeriod) -> Result<PeriodReport, Failure> {
     if wanted.answer_by <= services.today() {
-        return Err(Failure::Invalid(format!("{} is not ahead; people need some days to answer", wanted.answer_by)));
+        return Err(Mistake::DayNotAhead.about([wanted.answer_by]).into());
     }
     for code in &wanted.groups {
         services.group(code)?;
@@ -135,10 +136,7 @@ fn rename(services: &Services, wanted: &NewPeriod, concerned: &[&Group], report:
     for group in concerned {
         let Some(name) = wanted.period.renamed(&group.list) else { continue };
         if let Some(other) = table.iter().find(|other| other.list == name) {
-            return Err(Failure::Invalid(format!(
-                "{} would get the list {name}, which {} has already; retire or rename one of them",
-                group.code, other.code
-            )));
+            return Err(Mistake::ListTaken.about([group.code.to_string(), name, other.code.to_string()]).into());
         }
         let mut changed = Group::clone(group);
         changed.aliases.push(group.address(domain).parse().map_err(|error| Failure::Invalid(format!("{error}")))?);
@@ -308,7 +306,7 @@ mod tests {
         let again = begin(services, &operator(), &wanted(false)).await.unwrap();
         assert_eq!((again.asked, again.asked_before, again.lists.len(), questions(&trial).await), (0, 3, 0, 3));
         let late = NewPeriod { answer_by: "2026-11-24".parse().unwrap(), ..wanted(true) };
-        assert!(matches!(begin(services, &operator(), &late).await, Err(Failure::Invalid(_))));
+        assert!(matches!(begin(services, &operator(), &late).await, Err(Failure::Mistaken(_))));
     }
 
     #[tokio::test]

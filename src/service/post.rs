@@ -6,6 +6,7 @@ use super::{Actor, Failure, Services, moderate, senders};
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, PostState, RoleAddress};
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
@@ -184,7 +185,7 @@ pub async fn recall(services: &Services, actor: &Actor, id: PostId) -> Result<Po
 pub async fn stop(services: &Services, id: PostId) -> Result<Post, Failure> {
     let mut post = services.store.post(id).await?.ok_or_else(|| Failure::NotFound(format!("there is no post {id}")))?;
     if post.state != PostState::Accepted {
-        return Err(Failure::Invalid(format!("post {id} cannot be stopped any more: it is {}", post.state.as_str())));
+        return Err(Mistake::PostGone.about([id.to_string(), post.state.as_str().to_owned()]).into());
     }
     post.state = PostState::Withdrawn(services.now());
     services.store.update_post(post.clone()).await?;

@@ -1,7 +1,7 @@
 //! The yearly confirmation of accounts: the plan of `domain::reconfirm` carried out, and the answers (DOMAIN 1.3 and 1.9).
 //!
 //! A guest answers for herself, the accounts of an organisation are answered for by its focal points; who has none, for herself. Each
-//! mail has the token of one request, and an answer to it, the page behind it and `/me` do the same. What is noted is written after each
+//! mail has the token of one request, and an answer to it, the page behind it and `/me` do the same; the page also takes who has left. What is noted is written after each
 //! step, and the mail of a step goes out once for its key, so that a run that was cut off goes on where it stopped. Who does not answer
 //! rests with that reason until she does; who has a role somewhere is asked and does not rest, so that nothing is left without anybody.
 
@@ -17,6 +17,7 @@ use crate::domain::account::{Account, AccountKind, Standing};
 use crate::domain::gate;
 use crate::domain::id::{AccountId, RequestId};
 use crate::domain::meeting::civil;
+use crate::domain::mistake::Mistake;
 use crate::domain::reconfirm::{Confirmation, Round, Step, Terms, later, step};
 use crate::domain::subscription::Role;
 use crate::mail::token::Purpose;
@@ -28,7 +29,7 @@ pub const VERB: &str = "confirm-account";
 const REGISTER: &str = "account-confirmations";
 /// Most who are asked in one run, so that a service that begins with it does not ask everybody on one day.
 pub const ASKED_A_RUN: usize = 1_000;
-/// Most people of a roster who are named in a mail or on a page.
+/// Most people of a roster who are named in a mail.
 const MOST_NAMED: usize = 200;
 const PAGE: usize = 1_000;
 /// How often an answer is noted again when another writer was first.
@@ -368,7 +369,7 @@ async fn note(services: &Services, unit: &Unit) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    Err(Failure::Invalid("the confirmation could not be noted, because others wrote at once; answer again".into()))
+    Err(Mistake::ConfirmationBusy.plain().into())
 }
 
 /// A question that waits for somebody.
@@ -404,16 +405,34 @@ pub async fn open(services: &Services, account: &Account) -> Result<Vec<Open>, F
 ///
 /// # Errors
 /// When the store fails.
-pub async fn people(services: &Services, request: &Request) -> Result<Option<(String, Vec<String>)>, Failure> {
+pub async fn people(services: &Services, request: &Request) -> Result<Option<(String, Vec<Account>)>, Failure> {
     let Some(Unit::Roster(name)) = Unit::of(request) else { return Ok(None) };
     let people = roster(services, &name).await?;
     let organisation = people.iter().find(|one| one.is_focal_point()).map_or(name, |one| one.organisation.trim().to_owned());
-    let line = |one: &Account| format!("{} {}", one.name, one.address()).trim().to_owned();
-    let mut lines: Vec<String> = people.iter().take(MOST_NAMED).map(line).collect();
-    if people.len() > lines.len() {
-        lines.push(format!("+ {}", people.len() - lines.len()));
+    Ok(Some((organisation, people)))
+}
+
+/// May a focal point say of this account that its person has left? Of one that answers for others, or serves the whole of the
+/// service, only an operator may.
+pub fn may_be_let_go(account: &Account) -> bool {
+    account.roles.is_empty()
+}
+
+/// Says who of the people asked about has left the organisation: their accounts are suspended, and an operator can bring them back.
+/// Said before the answer itself, which then confirms the others. Whoever is not asked about is passed over.
+///
+/// # Errors
+/// When the store fails.
+pub async fn left(services: &Services, request: &Request, who: &[AccountId]) -> Result<usize, Failure> {
+    let Some(Unit::Roster(name)) = Unit::of(request).filter(|_| !who.is_empty()) else { return Ok(0) };
+    let actor = Actor::from(&request.address);
+    let mut gone = 0;
+    for account in roster(services, &name).await?.into_iter().filter(|one| who.contains(&one.id) && may_be_let_go(one)) {
+        let standing = Standing::Suspended { since: services.now(), reason: format!("has left, says {}", request.address) };
+        put(services, &actor, "account leave", Account { standing, ..account }).await?;
+        gone += 1;
     }
-    Ok(Some((organisation, lines)))
+    Ok(gone)
 }
 
 /// Forgets what is noted of an account that is erased.

@@ -132,6 +132,34 @@ async fn a_focal_point_answers_for_her_organisation_and_others_for_themselves() 
 }
 
 #[tokio::test]
+async fn who_has_left_is_suspended_and_stays_so_while_the_others_are_confirmed() {
+    let trial = peopled(&[AccountKind::Ties]).await;
+    let services = &trial.services;
+    trial.advance_days(365);
+    run(services).await.unwrap();
+    let request = request_of(&trial, "flor@x.test").await;
+    let mut ids = Vec::new();
+    for one in ["rosa@x.test", "flor@x.test", "ben@x.test"] {
+        ids.push(services.store.account_by_address(&address(one)).await.unwrap().unwrap().id);
+    }
+    assert_eq!(left(services, &request, &ids).await.unwrap(), 1, "not who answers, nor who is of no roster of hers");
+    subscribe::confirm(services, request.id).await.unwrap();
+    assert_eq!(trial.roster("AMR").await, "ana@x.test active, gus@x.test active, kim@x.test active, rosa@x.test suspended");
+    assert_eq!(row(&trial, "rosa@x.test").await.standing, "suspended");
+    // Later questions are not about her, and their answers do not bring her back.
+    days(&trial, 366).await;
+    let again = request_of(&trial, "flor@x.test").await;
+    let (_, named) = people(services, &again).await.unwrap().unwrap();
+    assert_eq!(named.iter().map(|one| one.address().as_str()).collect::<Vec<_>>(), ["ana@x.test", "flor@x.test"]);
+    subscribe::confirm(services, again.id).await.unwrap();
+    assert_eq!(row(&trial, "rosa@x.test").await.standing, "suspended");
+    // A question about one person names nobody else.
+    let own = request_of(&trial, "mia@x.test").await;
+    let ana = services.store.account_by_address(&address("ana@x.test")).await.unwrap().unwrap().id;
+    assert_eq!(left(services, &own, &[ana]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn what_was_cut_off_goes_on_where_it_stopped_and_no_mail_goes_out_twice() {
     let trial = peopled(&[AccountKind::Guest]).await;
     let services = &trial.services;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Actor, Failure, Services};
 use crate::domain::group::GroupCode;
+use crate::domain::mistake::Mistake;
 use crate::store::record;
 
 const REGISTER: &str = "api-token";
@@ -181,16 +182,16 @@ pub async fn create(
 ) -> Result<(Token, String), Failure> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
-        return Err(Failure::Invalid(format!("a token's name has 1 to {NAME_CHARS} characters; give another one")));
+        return Err(Mistake::TokenNameUnclear.about([NAME_CHARS]).into());
     }
     if scopes.is_empty() {
-        return Err(Failure::Invalid("a token without a scope opens nothing; name one, such as `read`".into()));
+        return Err(Mistake::TokenScopeless.plain().into());
     }
     if expires.is_some_and(|day| day < services.today()) {
-        return Err(Failure::Invalid("the token's last day is past; give a later one".into()));
+        return Err(Mistake::TokenPast.plain().into());
     }
     if list(services).await?.iter().any(|token| token.name == name) {
-        return Err(Failure::Invalid(format!("there is a token {name:?} already; revoke it or give another name")));
+        return Err(Mistake::TokenTaken.about([name]).into());
     }
     let mut octets = [0; SECRET_OCTETS];
     getrandom::fill(&mut octets).map_err(|error| Failure::Invalid(format!("the system gives no random numbers: {error}")))?;

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::domain::language::Language;
 use crate::domain::liaison::labels::Labels;
+use crate::domain::mistake::Advice;
 use crate::domain::reason::{Reason, fill};
 
 use source::Source;
@@ -208,20 +209,23 @@ impl Texts {
 
     /// A reason in the reader's language, one line.
     pub fn reason(&self, language: Language, reason: &Reason) -> String {
-        let key = format!("reason.{}", reason.key());
-        let pattern = self
-            .tongue(language)
-            .and_then(|tongue| tongue.words.get(&key))
-            .or_else(|| self.tongues.get(&Language::ENGLISH)?.words.get(&key));
-        match pattern {
-            // What is filled in is of another script or direction than the text around it, so it is isolated (UAX 9).
-            Some(pattern) if language.is_right_to_left() => {
-                let isolated: Vec<_> = reason.about.iter().map(|text| format!("\u{2068}{text}\u{2069}")).collect();
-                fill(pattern, &isolated)
-            }
-            Some(pattern) => fill(pattern, &reason.about),
-            None => reason.text(),
+        self.phrase(language, &format!("reason.{}", reason.key()), &reason.about).unwrap_or_else(|| reason.text())
+    }
+
+    /// What to mend, in the reader's language, one line.
+    pub fn advice(&self, language: Language, advice: &Advice) -> String {
+        self.phrase(language, &format!("mistake.{}", advice.mistake.key()), &advice.about).unwrap_or_else(|| advice.to_string())
+    }
+
+    fn phrase(&self, language: Language, key: &str, about: &[String]) -> Option<String> {
+        let words = |language| self.tongues.get(&language)?.words.get(key);
+        let pattern = self.tongue(language).and_then(|tongue| tongue.words.get(key)).or_else(|| words(Language::ENGLISH))?;
+        if !language.is_right_to_left() {
+            return Some(fill(pattern, about));
         }
+        // What is filled in is of another script or direction than the text around it, so it is isolated (UAX 9).
+        let isolated: Vec<_> = about.iter().map(|text| format!("\u{2068}{text}\u{2069}")).collect();
+        Some(fill(pattern, &isolated))
     }
 
     /// A single word or phrase, such as `role.manager`; English where the language has none, the key itself where nobody has it.

@@ -5,6 +5,7 @@ use minijinja::context;
 
 use super::*;
 use crate::domain::ledger::RecipientState;
+use crate::domain::mistake::Mistake;
 use crate::domain::reason::Rule;
 
 const SIX: [&str; 6] = ["ar", "en", "es", "fr", "ru", "zh"];
@@ -82,6 +83,25 @@ fn every_language_has_every_word_and_every_reason() {
             let said = Reason::new(*rule, marks).text();
             let in_rule: Vec<_> = (0..9).filter(|n| said.contains(&format!("<{n}>"))).collect();
             assert_eq!(places(text), in_rule, "{language}: reason.{}", rule.key());
+        }
+    }
+}
+
+#[test]
+fn every_language_says_every_mistake_with_what_it_is_about() {
+    let texts = texts();
+    let marks: Vec<String> = (0..9).map(|n| format!("<{n}>")).collect();
+    let places = |text: &str| (0..9).filter(|n| text.contains(&format!("<{n}>"))).collect::<Vec<_>>();
+    for mistake in Mistake::ALL {
+        let advice = mistake.about(&marks);
+        let english = advice.to_string();
+        assert_eq!(texts.advice(Language::ENGLISH, &advice), english, "{}", mistake.key());
+        for language in texts.languages().into_iter().filter(|language| *language != Language::ENGLISH) {
+            let said = texts.advice(language, &advice);
+            assert_ne!(said, english, "{language}: mistake.{}", mistake.key());
+            // The name of a state, always the second, may be left to the page that shows it.
+            let stateless = places(&english).into_iter().filter(|n| *n != 1).collect::<Vec<_>>();
+            assert!(places(&said) == places(&english) || places(&said) == stateless, "{language}: mistake.{}", mistake.key());
         }
     }
 }

@@ -43,7 +43,7 @@ impl Problem {
             Self::Status(status) => *status,
             Self::Said(_) | Self::Failed(Failure::Refused(_)) => StatusCode::FORBIDDEN,
             Self::Failed(Failure::NotFound(_)) => StatusCode::NOT_FOUND,
-            Self::Failed(Failure::Invalid(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Failed(Failure::Invalid(_) | Failure::Mistaken(_)) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(Failure::Text(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Failed(Failure::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -56,6 +56,7 @@ impl Problem {
             Self::Said(key) => ((*key).to_owned(), None),
             Self::Failed(Failure::Refused(reason)) => ("problem-403".to_owned(), Some(site.services.texts.reason(visit.language, reason))),
             Self::Failed(Failure::Invalid(text)) => ("problem-422".to_owned(), Some(text.clone())),
+            Self::Failed(Failure::Mistaken(advice)) => ("problem-422".to_owned(), Some(site.services.texts.advice(visit.language, advice))),
             Self::Failed(failure @ (Failure::Text(_) | Failure::Store(_))) => {
                 tracing::error!(error = %failure, path = %visit.path, "Could not carry out what a page asked for");
                 (format!("problem-{}", status.as_u16()), None)
@@ -65,7 +66,7 @@ impl Problem {
         let title = site.word(visit, &format!("{key}-title"));
         let lines = vec![site.word(visit, &format!("{key}-text"))];
         let details: Vec<String> = text.iter().flat_map(|text| text.lines().take(50).map(ToOwned::to_owned)).collect();
-        // What a service says of a mistake is English; a reason is in the reader's language.
+        // What files and commands are told is English; reasons and advice are in the reader's language.
         let english = matches!(self, Self::Failed(Failure::Invalid(_)));
         let content = context! {
             lines => lines, details => details, english => english, button => (), after => (), home => true,

@@ -198,6 +198,18 @@ async fn members_are_listed_in_pages_added_set_and_removed() {
 
     let one = "/groups/SG12RG-AMR/members/m02%40example.org";
     assert_eq!(program.send("PATCH", one, &[], &json!({ "delivery": "digest" })).await.status, 200);
+    let absence = async || {
+        let list = body(&program.get(&format!("{path}?limit=1000")).await);
+        list["items"].as_array().unwrap().iter().find(|item| item["address"] == "m02@example.org").unwrap()["absence"].clone()
+    };
+    for (sent, status, kept) in [
+        ("from 2027-01-10 until 2027-01-15", 200, json!("from 2027-01-10 until 2027-01-15")),
+        ("from 2027-01-15 until 2027-01-10", 422, json!("from 2027-01-10 until 2027-01-15")),
+        ("none", 200, Value::Null),
+    ] {
+        let answer = program.send("PATCH", one, &[], &json!({ "absence": sent })).await;
+        assert_eq!((answer.status, absence().await), (status, kept), "{sent}: {}", answer.body);
+    }
     assert_eq!(program.send("DELETE", one, &[], &json!({})).await.status, 200);
     let list = body(&program.get(&format!("{path}?limit=1000")).await);
     let gone = list["items"].as_array().unwrap().iter().find(|item| item["address"] == "m02@example.org").unwrap().clone();

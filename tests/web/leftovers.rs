@@ -191,3 +191,24 @@ fn english_is_found_in_texts_and_labels_and_not_where_it_is_marked() {
     assert_eq!(texts(page), ["heard", "read & seen"]);
     assert_eq!(piece("{0} did not confirm the subscription to {1} by {2}"), "did not confirm the subscription to");
 }
+
+#[tokio::test]
+async fn what_was_given_wrongly_is_said_in_the_readers_language() {
+    let stage = Stage::set(false).await;
+    let group = crate::stage::GROUP;
+    let grace = format!("/manage/{group}/settings?lang=es");
+    let calendar = "/me/vacation?lang=ar".to_owned();
+    let cases = [
+        (Who::Member, "/me/vacation?lang=es".to_owned(), "from=2026-11-01&until=2026-11-02", "2026-11-02 ya ha pasado"),
+        (Who::Member, calendar, "from=2026-12-10&until=2026-12-05", "ليست فترة غياب صحيحة"),
+        (Who::Member, "/me/languages?lang=ru".to_owned(), "language=xx", "не относится к языкам этой службы"),
+        (Who::Manager, grace.clone(), "grace=soon", "no es un número de minutos"),
+        (Who::Manager, grace, "banned=eve", "no es ni una dirección ni un dominio"),
+    ];
+    for (who, path, form, said) in cases {
+        let page = stage.post(who, &path, form).await;
+        assert_eq!(page.status, 422, "{path} {form}: {}", page.body);
+        let texts = texts(&page.body);
+        assert!(texts.iter().any(|text| text.contains(said)), "{path} {form}: {texts:?}");
+    }
+}

@@ -18,6 +18,7 @@ use super::milestones::{DeadlineKind, LeadTimes};
 use super::span::Span;
 use crate::domain::group::GroupCode;
 use crate::domain::language::{Language, Localized};
+use crate::domain::mistake::{Advice, Mistake};
 use crate::domain::post::BodyRef;
 
 /// Most parts of a meeting.
@@ -411,12 +412,12 @@ impl Meeting {
     ///
     /// # Errors
     /// The leading group cannot withdraw (the meeting is then cancelled), nor one that does not hold the meeting.
-    pub fn without(&self, group: &GroupCode, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Result<Revision, String> {
+    pub fn without(&self, group: &GroupCode, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Result<Revision, Advice> {
         if self.lead() == group {
-            return Err(format!("{group} leads {}: cancel the meeting, or make another group the first of its groups", self.id));
+            return Err(Mistake::MeetingLed.about([group.as_str(), self.id.as_str()]));
         }
         if !self.active_groups().any(|active| active == group) {
-            return Err(format!("{group} does not hold {}", self.id));
+            return Err(Mistake::MeetingNotOfGroup.about([group.as_str(), self.id.as_str()]));
         }
         let mut wanted = self.clone();
         wanted.withdrawn.push(group.clone());
@@ -432,11 +433,11 @@ impl Meeting {
     ///
     /// # Errors
     /// When it did not take place, or is not over at `now`.
-    pub fn with_report(&self, report: Report, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Result<Revision, String> {
+    pub fn with_report(&self, report: Report, lead_times: &LeadTimes, now: DateTime<Utc>, by: &str) -> Result<Revision, Advice> {
         match self.status_at(now) {
             MeetingStatus::Held | MeetingStatus::Reported => {}
-            status if status.is_public() && status.takes_place() => return Err(format!("{} is not over yet", self.id)),
-            status => return Err(format!("{} is {}: it has no report", self.id, status.as_str())),
+            status if status.is_public() && status.takes_place() => return Err(Mistake::MeetingNotOver.about([&self.id])),
+            status => return Err(Mistake::MeetingWithoutReport.about([self.id.as_str(), status.as_str()])),
         }
         let status = MeetingStatus::Reported;
         Ok(self.revised(Self { report: Some(report), status, ..self.clone() }, lead_times, now, by))

@@ -1,7 +1,8 @@
 //! Addresses that a person adds to her account herself, and the one that she chooses for her mail.
 //!
 //! A further address is asked for on her page and proved by a link in a mail to it. The wish waits in a register until the link is
-//! followed, for [`HOURS`], and stays there for an erasure afterwards, because mail about her went to that address. The link works once,
+//! followed, for [`HOURS`], and stays there for an erasure afterwards, because mail about her went to that address; an address that is
+//! taken off an account joins it for the same reason. The link works once,
 //! and only for whoever is signed in to the account that asked. Nobody learns by it whether an address is known: the mail goes out only
 //! if nobody has the address, and the wish waits all the same.
 
@@ -16,6 +17,7 @@ use super::{AccountChange, change};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::id::AccountId;
+use crate::domain::mistake::Mistake;
 use crate::mail::token::Purpose;
 use crate::service::robot::{self, Allowance, RobotMail};
 use crate::service::{Actor, Failure, Services, session};
@@ -51,15 +53,33 @@ pub async fn waiting(services: &Services, account: AccountId) -> Result<Vec<Addr
     Ok(wishes.into_iter().map(|(_, wish)| wish).filter(|wish| wish.until > now).collect())
 }
 
-/// Every address that was asked for and did not become hers: mail went there about her, which an erasure has to find.
-pub(super) async fn asked(services: &Services, account: AccountId) -> Result<Vec<EmailAddress>, Failure> {
-    Ok(wishes(services, account).await?.into_iter().map(|(_, wish)| wish.address).collect())
+/// Every address that she asked for or once had: mail about her went there, which an erasure has to find. What is somebody else's is
+/// not among them, because the record there is about him.
+pub(super) async fn beside(services: &Services, account: AccountId) -> Result<Vec<EmailAddress>, Failure> {
+    let mut beside = Vec::new();
+    for (_, wish) in wishes(services, account).await? {
+        let holder = services.store.account_by_address(&wish.address).await?;
+        if holder.is_none_or(|holder| holder.id == account) {
+            beside.push(wish.address);
+        }
+    }
+    Ok(beside)
+}
+
+/// Remembers the addresses that an account is about to lose.
+pub(super) async fn remember_lost(services: &Services, before: &Account, after: &Account) -> Result<(), Failure> {
+    for address in before.addresses.iter().filter(|address| !after.owns(address)) {
+        let past = AddressWish { address: address.clone(), until: services.now() };
+        let key = key(before.id, &services.chance().to_be_bytes());
+        services.store.put_entry(WISHES, &key, 0, record::encode(&past)?).await?;
+    }
+    Ok(())
 }
 
 /// Notes the wish and mails the link to the new address, unless somebody has it already.
 ///
 /// # Errors
-/// `Invalid` when the account has [`MOST`] addresses or asked [`ASKED_A_DAY`] times today; or when a template or the store fails.
+/// `Mistaken` when the account has [`MOST`] addresses or asked [`ASKED_A_DAY`] times today; or when a template or the store fails.
 pub async fn ask(services: &Services, actor: &Actor, account: &Account, address: &EmailAddress) -> Result<(), Failure> {
     if account.owns(address) {
         return Ok(());
@@ -70,11 +90,11 @@ pub async fn ask(services: &Services, actor: &Actor, account: &Account, address:
         }
     }
     if account.addresses.len() + waiting(services, account.id).await?.len() >= MOST {
-        return Err(Failure::Invalid(format!("an account has at most {MOST} addresses; remove one first")));
+        return Err(Mistake::AddressesFull.about([MOST]).into());
     }
     let day = format!("{}|{}", services.today(), account.id);
     if services.store.count_up("address-link", &day).await? > ASKED_A_DAY {
-        return Err(Failure::Invalid(format!("at most {ASKED_A_DAY} addresses can be asked for in a day; try again tomorrow")));
+        return Err(Mistake::AddressesADay.about([ASKED_A_DAY]).into());
     }
     let until = services.now() + TimeDelta::hours(HOURS);
     let number = services.chance().to_be_bytes();
@@ -149,7 +169,7 @@ pub async fn remove(services: &Services, actor: &Actor, account: &Account, addre
         return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
     }
     if after.addresses.is_empty() {
-        return Err(Failure::Invalid("an account needs an address; add another one first".into()));
+        return Err(Mistake::LastAddress.plain().into());
     }
     change(services, actor, "account address", account.clone(), after, false).await.map(Some)
 }
@@ -297,7 +317,7 @@ mod tests {
         remove(services, &operator(), &ana, "ana@x.test").await.unwrap();
         let ana = of(&trial, "ana@home.test").await;
         assert_eq!(ana.addresses, [address("ana@home.test")]);
-        assert!(matches!(remove(services, &operator(), &ana, "ana@home.test").await, Err(Failure::Invalid(_))));
+        assert!(matches!(remove(services, &operator(), &ana, "ana@home.test").await, Err(Failure::Mistaken(_))));
     }
 
     #[tokio::test]
@@ -339,6 +359,6 @@ mod tests {
         for number in 0..ASKED_A_DAY {
             ask(services, &operator(), &ana, &address(&format!("a{number}@home.test"))).await.unwrap();
         }
-        assert!(matches!(ask(services, &operator(), &ana, &address("z@home.test")).await, Err(Failure::Invalid(_))));
+        assert!(matches!(ask(services, &operator(), &ana, &address("z@home.test")).await, Err(Failure::Mistaken(_))));
     }
 }

@@ -114,16 +114,15 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
     for request in requests {
         services.store.take_request(request.id).await?;
     }
-    // Mail about her went to addresses, too, that she asked for and that never became hers.
-    let asked = addresses::asked(services, account.id).await?;
+    // Mail about her went to addresses, too, that she asked for or had before.
+    let beside = addresses::beside(services, account.id).await?;
     directory::forget(services, &account.addresses).await?;
     session::end_all(services, account.id).await?;
     login::forget(services, account.id).await?;
     senders::forget(services, account.id).await?;
     password::forget(services, account.id).await?;
-    addresses::forget(services, account.id).await?;
     reconfirm::forget(services, account.id).await?;
-    let names: Vec<&str> = account.addresses.iter().chain(&asked).map(EmailAddress::as_str).collect();
+    let names: Vec<&str> = account.addresses.iter().chain(&beside).map(EmailAddress::as_str).collect();
     let vanishing = Vanishing::new(names, pseudonym.as_str(), services.now());
     crate::service::moderate::forget(services, &account.addresses, &vanishing).await?;
     let contacts = liaison::erase_contacts(services, &account.addresses).await?;
@@ -136,6 +135,8 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
     for address in &account.addresses {
         services.store.remove_entry(import::DEPARTED, &address.key()).await?;
     }
+    // Last, so that an erasure that is begun again still finds them.
+    addresses::forget(services, account.id).await?;
     services.store.remove_subscriptions(account.id).await?;
     services.store.remove_account(account.id).await?;
     // The trail says that it was done, not to whom.

@@ -253,6 +253,25 @@ async fn erasing_reaches_ledger_trail_letters_statements_index_and_files() {
 }
 
 #[tokio::test]
+async fn erasing_finds_an_address_taken_off_before_and_leaves_alone_what_is_somebody_elses() {
+    let trial = Trial::peopled().await;
+    let services = &trial.services;
+    let ana = address("ana@x.test");
+    set(services, &operator(), &ana, &["email=ana@x.test;ana@old.test".into()], false).await.unwrap();
+    services.audit(&operator(), "member set", Some(&code("AMR")), "ana@old.test: each").await.unwrap();
+    services.audit(&operator(), "member set", Some(&code("AMR")), "ben@x.test: each").await.unwrap();
+    set(services, &operator(), &ana, &["email=ana@x.test".into()], false).await.unwrap();
+    let account = services.store.account_by_address(&ana).await.unwrap().unwrap();
+    addresses::ask(services, &operator(), &account, &address("ben@x.test")).await.unwrap();
+    let erased = erase(services, &operator(), &ana, false).await.unwrap();
+    assert!(!erased.fields.iter().any(|field| field.contains("still named")), "{erased:?}");
+    let left = Vanishing::new(["ana@x.test", "ana@old.test"], "", services.now());
+    assert!(named_in(services, &left).await.unwrap().is_empty());
+    let trail = services.store.audit(None, 1_000).await.unwrap();
+    assert!(trail.iter().any(|entry| entry.detail == "ben@x.test: each"), "what is about ben stays: {trail:?}");
+}
+
+#[tokio::test]
 async fn an_address_belongs_to_one_account() {
     let trial = Trial::peopled().await;
     let field = ["email=ana@x.test;ben@x.test".to_owned()];

@@ -15,6 +15,7 @@ use crate::domain::country;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::house::MemberRule;
 use crate::domain::language::Language;
+use crate::domain::mistake::Mistake;
 use crate::service::{Actor, Failure, Services, rights};
 
 /// What managers may set; everything else is for `group apply`.
@@ -126,14 +127,14 @@ pub fn parse_rules(text: &str, file: &str) -> Result<Vec<MemberRule>, Failure> {
 /// Are these rules that a group may have?
 ///
 /// # Errors
-/// `Invalid` when there are too many, or a country is none.
+/// `Mistaken` when there are too many, or a country is none.
 pub fn check_rules(rules: &[MemberRule]) -> Result<(), Failure> {
     if rules.len() > RULES {
-        return Err(Failure::Invalid(format!("{} rules; a group has at most {RULES}", rules.len())));
+        return Err(Mistake::RulesMany.about([rules.len(), RULES]).into());
     }
     for (place, rule) in rules.iter().enumerate() {
-        if let Some(wrong) = rule.countries.iter().find_map(|code| country::parse(code).err()) {
-            return Err(Failure::Invalid(format!("rule {}: {wrong}", place + 1)));
+        if let Some(wrong) = rule.countries.iter().find(|code| country::parse(code).is_err()) {
+            return Err(Mistake::RuleCountry.about([(place + 1).to_string(), wrong.clone()]).into());
         }
     }
     Ok(())
@@ -174,12 +175,11 @@ fn put(services: &Services, form: &mut Value, given: &str, value: &str) -> Resul
         "banned" => form["house"][key] = json!(bans(value)?),
         "grace" => {
             let minutes = value.parse::<u64>().ok().filter(|minutes| *minutes <= GRACE_MINUTES);
-            form[key] = minutes
-                .map(|minutes| json!({ "secs": minutes * 60, "nanos": 0 }))
-                .ok_or_else(|| wrong("is not a number of minutes up to a week"))?;
+            form[key] =
+                minutes.map(|minutes| json!({ "secs": minutes * 60, "nanos": 0 })).ok_or_else(|| Mistake::GraceUnclear.about([value]))?;
         }
         "languages" => {
-            form[key] = json!(working_languages(services, value).ok_or_else(|| wrong("are not languages of this service, each once"))?);
+            form[key] = json!(working_languages(services, value).ok_or_else(|| Mistake::LanguagesUnclear.about([value]))?);
         }
         "purpose" | "legal_basis" | "footer" => {
             let language: Language = language
@@ -189,7 +189,7 @@ fn put(services: &Services, form: &mut Value, given: &str, value: &str) -> Resul
             let bad = |c: char| c.is_control() && c != '\n';
             let value = value.replace("\r\n", "\n");
             if value.chars().any(bad) || value.chars().count() > TEXT_CHARACTERS {
-                return Err(wrong(&format!("is longer than {TEXT_CHARACTERS} characters or has control characters")));
+                return Err(Mistake::TextLong.about([given, &value, &TEXT_CHARACTERS.to_string()]).into());
             }
             let place = if key == "footer" { &mut form[key] } else { &mut form["house"][key] };
             let mut texts: BTreeMap<Language, String> = serde_json::from_value(place.take()).unwrap_or_default();
@@ -217,16 +217,13 @@ fn truth(value: &str) -> Option<bool> {
 fn bans(value: &str) -> Result<Vec<String>, Failure> {
     let mut banned: Vec<String> = Vec::new();
     for given in value.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|given| !given.is_empty()) {
-        let read = ban(given).ok_or_else(|| {
-            let given = given.escape_debug();
-            Failure::Invalid(format!("banned: \"{given}\" is neither an address nor a domain; write eve@example.org or @example.org"))
-        })?;
+        let read = ban(given).ok_or_else(|| Mistake::BanUnclear.about([given]))?;
         if !banned.contains(&read) {
             banned.push(read);
         }
     }
     if banned.len() > BANS {
-        return Err(Failure::Invalid(format!("banned: {} entries; at most {BANS}. Ban a whole domain with @example.org", banned.len())));
+        return Err(Mistake::BansMany.about([banned.len(), BANS]).into());
     }
     Ok(banned)
 }

@@ -19,6 +19,7 @@ use crate::domain::ledger::{PlannedRecipient, RecipientState};
 use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::routing::{self, Route, Target};
 use crate::domain::liaison::statement::Statement;
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Arrival, Audience, Post, PostKind, PostState, Routed};
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{DeliveryMode, Stream};
@@ -62,7 +63,7 @@ pub async fn circulate(services: &Services, actor: &Actor, id: LiaisonId, dry_ru
         judge::judge(services, &mut dossier, &others).await?;
         let state = dossier.state();
         if state.is_final() {
-            return Err(Failure::Invalid(format!("{} is {}; it cannot be circulated", dossier.statement.name(), state.as_str())));
+            return Err(super::follow::over(&dossier, state));
         }
         let errors: Vec<String> = dossier
             .statement
@@ -72,11 +73,11 @@ pub async fn circulate(services: &Services, actor: &Actor, id: LiaisonId, dry_ru
             .map(|problem| format!("{}: {}", problem.rule, problem.text))
             .collect();
         if !errors.is_empty() {
-            return Err(Failure::Invalid(format!("{} is held: {}", dossier.statement.name(), errors.join("; "))));
+            return Err(Mistake::StatementHeld.about([dossier.statement.name(), errors.join("; ")]).into());
         }
         let waits = dossier.of_revision().last().is_some_and(|sent| !sent.coming.is_empty());
         if unsent(&dossier).is_empty() && !waits {
-            return Err(Failure::Invalid(format!("{} is out in every language there is", dossier.statement.name())));
+            return Err(Mistake::StatementOutWhole.about([dossier.statement.name()]).into());
         }
         if dry_run {
             return Ok(dossier);

@@ -23,6 +23,7 @@ use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::following::{self, Reminder};
 use crate::domain::liaison::routing::{self, Withdrawal};
 use crate::domain::liaison::statement::{Doubt, Prepared, Purpose, Reply, Statement};
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState, Routed};
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::Role;
@@ -99,13 +100,13 @@ pub(super) async fn link(services: &Services, actor: &str, answered: LiaisonId, 
 /// When one of them is unknown, both are the same, or it is over.
 pub async fn answer(services: &Services, actor: &Actor, id: LiaisonId, with: LiaisonId, dry_run: bool) -> Result<Dossier, Failure> {
     if id == with {
-        return Err(Failure::Invalid("a statement does not answer itself".into()));
+        return Err(Mistake::AnswersItself.plain().into());
     }
     let (_, dossier) = load(services, id).await?;
     let (_, reply) = load(services, with).await?;
     let state = dossier.state();
     if state.is_final() {
-        return Err(Failure::Invalid(format!("{} is {}", dossier.statement.name(), state.as_str())));
+        return Err(over(&dossier, state));
     }
     if dry_run {
         return Ok(dossier);
@@ -122,6 +123,11 @@ pub async fn answer(services: &Services, actor: &Actor, id: LiaisonId, with: Lia
     Ok(load(services, id).await?.1)
 }
 
+/// Nothing can be done with a statement that is over.
+pub(super) fn over(dossier: &Dossier, state: State) -> Failure {
+    Mistake::StatementOver.about([&*dossier.statement.name(), state.as_str()]).into()
+}
+
 /// `liaison close`: nothing more is expected; reminders stop.
 ///
 /// # Errors
@@ -130,10 +136,10 @@ pub async fn close(services: &Services, actor: &Actor, id: LiaisonId, dry_run: b
     let (_, dossier) = load(services, id).await?;
     let state = dossier.state();
     if state.is_final() {
-        return Err(Failure::Invalid(format!("{} is {} already", dossier.statement.name(), state.as_str())));
+        return Err(over(&dossier, state));
     }
     if !dossier.is_out() && state != State::Answered {
-        return Err(Failure::Invalid(format!("{} has not gone out; `liaison withdraw` takes it back", dossier.statement.name())));
+        return Err(Mistake::StatementNotOut.about([dossier.statement.name()]).into());
     }
     if dry_run {
         return Ok(dossier);
@@ -162,7 +168,7 @@ pub async fn withdraw(
     let (_, dossier) = load(services, id).await?;
     let state = dossier.state();
     if state.is_final() {
-        return Err(Failure::Invalid(format!("{} is {} already", dossier.statement.name(), state.as_str())));
+        return Err(over(&dossier, state));
     }
     let out = dossier.sent.first().map(|sent| sent.at);
     let manner = out.map_or(Withdrawal::Silent, |at| routing::withdrawal(at, services.now()));
@@ -316,28 +322,20 @@ pub async fn correct(services: &Services, actor: &Actor, id: LiaisonId, text: &s
     // A date that was understood is not given up for one that is not.
     if let Some(unclear) = reading.doubts.iter().find_map(|doubt| if let Doubt::DeadlineUnclear(text) = doubt { Some(text) } else { None })
     {
-        let text = unclear.escape_debug();
-        return Err(Failure::Invalid(format!("\"{text}\" is no date; a deadline is such as 22 January 2027, or N/A")));
+        return Err(Mistake::DeadlineUnclear.about([unclear]).into());
     }
     for _ in 0..MOST_TRIES {
         let (version, mut dossier) = load(services, id).await?;
         let state = dossier.state();
         if state.is_final() {
-            return Err(Failure::Invalid(format!("{} is {}", dossier.statement.name(), state.as_str())));
+            return Err(over(&dossier, state));
         }
         if dossier.is_out() {
-            return Err(Failure::Invalid(format!(
-                "{} has gone out; mail a corrected issue whose symbol has the next revision, such as R{}",
-                dossier.statement.name(),
-                dossier.revision() + 1
-            )));
+            return Err(Mistake::CorrectionLate.about([dossier.statement.name(), (dossier.revision() + 1).to_string()]).into());
         }
         let changed = apply(services, &reading, &mut dossier);
         if changed.is_empty() {
-            return Err(Failure::Invalid(
-                "no line such as \"Deadline: 22 January 2027\" was found above the quoted text; labels may be in any of the six languages"
-                    .into(),
-            ));
+            return Err(Mistake::CorrectionEmpty.plain().into());
         }
         let group = services.group(&dossier.statement.group)?;
         let now = services.now();

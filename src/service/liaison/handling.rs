@@ -9,6 +9,7 @@ use crate::domain::id::{LiaisonId, PostId};
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
 use crate::domain::liaison::event::{EventKind, State};
 use crate::domain::liaison::plain::key;
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Audience, Post, PostState};
 use crate::service::{Actor, Failure, Services};
 use crate::store::BatchKey;
@@ -30,7 +31,7 @@ pub async fn acknowledge(services: &Services, actor: &Actor, id: LiaisonId, by: 
         None => None,
     };
     let Some(body) = named.map(|body| (*body).to_owned()) else {
-        return Err(Failure::Invalid(format!("say by whom: {} is addressed to {}", dossier.statement.name(), bodies.join(", "))));
+        return Err(Mistake::AcknowledgedByWhom.about([dossier.statement.name(), bodies.join(", ")]).into());
     };
     note(services, actor, "liaison acknowledge", &dossier, EventKind::Acknowledged(body.clone()), dry_run).await?;
     Ok(body)
@@ -44,7 +45,7 @@ pub async fn take(services: &Services, actor: &Actor, id: LiaisonId, words: &str
     let dossier = waiting(services, id).await?;
     let words = line(words);
     if words.is_empty() {
-        return Err(Failure::Invalid("say what was done, and by whom".into()));
+        return Err(Mistake::ActionUnsaid.plain().into());
     }
     note(services, actor, "liaison take", &dossier, EventKind::Taken(words), dry_run).await
 }
@@ -73,8 +74,7 @@ pub async fn resend(services: &Services, actor: &Actor, id: LiaisonId, to: &Emai
         }
     }
     let Some((post, recipient)) = found else {
-        let text = format!("{to} was no reader of {}; `enlace explain` says who was, and why", dossier.statement.name());
-        return Err(Failure::Invalid(text));
+        return Err(Mistake::NotReader.about([to.to_string(), dossier.statement.name()]).into());
     };
     if dry_run {
         return Ok(());
@@ -128,7 +128,7 @@ fn must_be_out(services: &Services, dossier: &Dossier) -> Result<(), Failure> {
     if dossier.is_out() && !matches!(state, State::Withdrawn | State::Rejected) {
         return Ok(());
     }
-    Err(Failure::Invalid(format!("{} is {}: nobody has it", dossier.statement.name(), state.as_str())))
+    Err(Mistake::StatementWithNobody.about([&*dossier.statement.name(), state.as_str()]).into())
 }
 
 /// A statement that is out and waits for somebody to act.
@@ -138,7 +138,7 @@ async fn waiting(services: &Services, id: LiaisonId) -> Result<Dossier, Failure>
     if matches!(state, State::AwaitingReply | State::Overdue) {
         return Ok(dossier);
     }
-    Err(Failure::Invalid(format!("{} is {}: no action is waited for", dossier.statement.name(), state.as_str())))
+    Err(Mistake::StatementWithoutAction.about([&*dossier.statement.name(), state.as_str()]).into())
 }
 
 fn line(text: &str) -> String {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{found, lead_times, record};
 use crate::domain::group::GroupCode;
 use crate::domain::meeting::{Attachment, Letter, Meeting, MeetingId, MeetingStatus, Report, Revision};
+use crate::domain::mistake::Mistake;
 use crate::mail::content::clean_name;
 use crate::service::{Actor, Failure, Services};
 use crate::store::BodySource;
@@ -45,7 +46,7 @@ async fn set_status(services: &Services, actor: &Actor, id: &MeetingId, status: 
     let (version, meeting) = found(services, id).await?;
     let now = services.now();
     if meeting.status_at(now) >= MeetingStatus::Held {
-        return Err(Failure::Invalid(format!("{id} was held; it cannot be {} any more", status.as_str())));
+        return Err(Mistake::MeetingHeld.about([id.as_str(), status.as_str()]).into());
     }
     let revision = meeting.with_status(status, &lead_times(services, &meeting), now, &actor.name);
     write(services, actor, version, revision, &format!("meeting {}", status.as_str()), dry_run).await
@@ -57,7 +58,7 @@ async fn set_status(services: &Services, actor: &Actor, id: &MeetingId, status: 
 /// When it leads the meeting, or does not hold it.
 pub async fn withdraw(services: &Services, actor: &Actor, id: &MeetingId, group: &GroupCode, dry_run: bool) -> Result<Meeting, Failure> {
     let (version, meeting) = found(services, id).await?;
-    let revision = meeting.without(group, &lead_times(services, &meeting), services.now(), &actor.name).map_err(Failure::Invalid)?;
+    let revision = meeting.without(group, &lead_times(services, &meeting), services.now(), &actor.name)?;
     if dry_run {
         return Ok(revision.meeting);
     }
@@ -81,9 +82,9 @@ pub async fn letter(
     let (version, meeting) = found(services, id).await?;
     let known = meeting.letter.as_ref();
     let reference = match (reference, known) {
-        (Some(text), _) => line(text, "the reference of the letter")?,
+        (Some(text), _) => line(text).ok_or_else(|| Mistake::LetterUnclear.plain())?,
         (None, Some(known)) => known.reference.clone(),
-        (None, None) => return Err(Failure::Invalid(format!("{id} has no letter yet: name its reference, such as \"1/SG12RG-AMR\""))),
+        (None, None) => return Err(Mistake::LetterUnnamed.about([id]).into()),
     };
     let file = match file {
         Some(given) => Some(kept(services, &given, dry_run).await?),
@@ -100,20 +101,15 @@ pub async fn letter(
 pub async fn report(services: &Services, actor: &Actor, id: &MeetingId, report: Reported<'_>, dry_run: bool) -> Result<Meeting, Failure> {
     let (version, meeting) = found(services, id).await?;
     let now = services.now();
-    let reference = line(report.reference, "the reference of the report")?;
-    let url = report.url.map(|url| line(url, "the address of the report")).transpose()?.unwrap_or_default();
-    if !url.is_empty() && (!(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_whitespace)) {
-        return Err(Failure::Invalid(format!(
-            "\"{}\" is not a web address: write it with https:// and without spaces",
-            url.escape_debug()
-        )));
-    }
+    let reference = line(report.reference).ok_or_else(|| Mistake::ReportUnclear.plain())?;
+    let url =
+        report.url.map(|url| web_address(url).ok_or_else(|| Mistake::WebAddressUnclear.about([url]))).transpose()?.unwrap_or_default();
     let file = match report.file {
         Some(given) => Some(kept(services, &given, dry_run).await?),
         None => None,
     };
     let report = Report { reference, url, file, at: now, attendance: report.attendance };
-    let revision = meeting.with_report(report, &lead_times(services, &meeting), now, &actor.name).map_err(Failure::Invalid)?;
+    let revision = meeting.with_report(report, &lead_times(services, &meeting), now, &actor.name)?;
     write(services, actor, version, revision, "meeting report", dry_run).await
 }
 
@@ -139,17 +135,19 @@ async fn write(services: &Services, actor: &Actor, version: u64, revision: Revis
     Ok(meeting)
 }
 
-fn line(text: &str, what: &str) -> Result<String, Failure> {
+fn line(text: &str) -> Option<String> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > MOST_CHARACTERS || text.chars().any(char::is_control) {
-        return Err(Failure::Invalid(format!("{what} is empty, too long, or has control characters")));
-    }
-    Ok(text.to_owned())
+    let bearable = !text.is_empty() && text.chars().count() <= MOST_CHARACTERS && !text.chars().any(char::is_control);
+    bearable.then(|| text.to_owned())
+}
+
+fn web_address(text: &str) -> Option<String> {
+    line(text).filter(|url| (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(char::is_whitespace))
 }
 
 /// Keeps a file. Programs are not sent round: only documents are taken, told by their name.
 async fn kept(services: &Services, given: &Given<'_>, dry_run: bool) -> Result<Attachment, Failure> {
-    let name = clean_name(given.name).ok_or_else(|| Failure::Invalid("the file has no name".into()))?;
+    let name = clean_name(given.name).ok_or_else(|| Mistake::FileNameless.plain())?;
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
     let media_type = match extension.as_str() {
         "pdf" => "application/pdf",
@@ -157,17 +155,13 @@ async fn kept(services: &Services, given: &Given<'_>, dry_run: bool) -> Result<A
         "doc" => "application/msword",
         "odt" => "application/vnd.oasis.opendocument.text",
         "txt" => "text/plain",
-        _ => return Err(Failure::Invalid(format!("{name} is no document: give a .pdf, .docx, .doc, .odt or .txt file"))),
+        _ => return Err(Mistake::FileKind.about([&name]).into()),
     };
     if given.bytes.is_empty() || given.bytes.len() > MOST_OCTETS {
-        return Err(Failure::Invalid(format!(
-            "{name} has {} octets: give a file of 1 octet to {} MiB",
-            given.bytes.len(),
-            MOST_OCTETS >> 20
-        )));
+        return Err(Mistake::FileSize.about([&name, &given.bytes.len().to_string(), &(MOST_OCTETS >> 20).to_string()]).into());
     }
     if extension == "pdf" && !given.bytes.starts_with(b"%PDF-") {
-        return Err(Failure::Invalid(format!("{name} is no PDF file: it does not begin with %PDF-")));
+        return Err(Mistake::FileNotPdf.about([&name]).into());
     }
     let body = if dry_run {
         crate::domain::post::BodyRef { key: String::new(), octets: given.bytes.len() as u64 }

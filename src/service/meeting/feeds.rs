@@ -12,6 +12,7 @@ use crate::domain::group::GroupCode;
 use crate::domain::id::AccountId;
 use crate::domain::language::Language;
 use crate::domain::meeting::Meeting;
+use crate::domain::mistake::Mistake;
 use crate::mail::calendar::{self, Entries, Feed, Method};
 use crate::mail::token::Purpose;
 use crate::service::robot::language_for;
@@ -60,7 +61,7 @@ pub async fn feed_link(services: &Services, account: &Account, anew: bool) -> Re
             break;
         }
         if attempt == MOST_TRIES {
-            return Err(Failure::Invalid("the address of the calendar is changed by too many at once; try again".into()));
+            return Err(Mistake::CalendarBusy.plain().into());
         }
     }
     let mut payload = account.id.0.to_be_bytes().to_vec();

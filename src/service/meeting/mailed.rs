@@ -90,7 +90,7 @@ pub async fn wanted(services: &Services, groups: &[&Group], sender: &SenderProof
         if known.lead() != &lead.code && leaves {
             let without = known
                 .without(&lead.code, &super::lead_times(services, known), services.now(), sender.author().as_str())
-                .map_err(unclear)?;
+                .map_err(|advice| unclear(advice.to_string()))?;
             return Ok(Wanted::Withdraw { meeting: Box::new(without.meeting), group: lead.code.clone() });
         }
         if known.lead() != &lead.code {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::PostId;
 use crate::domain::meeting::{Meeting, MeetingId, NoticeKey, notices};
+use crate::domain::mistake::Mistake;
 use crate::service::{Failure, Services};
 use crate::store::{StoreError, record};
 
@@ -71,8 +72,7 @@ async fn read_all(services: &Services) -> Result<Vec<Meeting>, Failure> {
 pub async fn put(services: &Services, meeting: &Meeting, expected: u64) -> Result<(), Failure> {
     let written = services.store.put_entry(MEETINGS, meeting.id.as_str(), expected, record::encode(meeting)?).await?;
     services.meetings.changed();
-    let busy = || Failure::Invalid(format!("{} was changed by somebody else at this moment; look at it, and try again", meeting.id));
-    written.map(|_| ()).ok_or_else(busy)
+    written.map(|_| ()).ok_or_else(|| Mistake::ChangedMeanwhile.about([&meeting.id]).into())
 }
 
 /// What was sent of a meeting.

@@ -13,6 +13,7 @@ use super::{Invite, Settings};
 use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::house::MemberRule;
+use crate::domain::mistake::Mistake;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Provenance, Subscription, SubscriptionState};
 use crate::service::group::{check_rules, set_rules};
@@ -72,9 +73,7 @@ pub struct RuleReport {
 pub async fn apply_rules(services: &Services, actor: &Actor, code: &GroupCode, dry_run: bool) -> Result<RuleReport, Failure> {
     let group = services.group(code)?;
     if group.house.rules.is_empty() {
-        return Err(Failure::Invalid(format!(
-            "{code} has no rules; write [[group.rule]] under it in the groups file and apply it, or use `enlace group rules {code} --from FILE`"
-        )));
+        return Err(Mistake::RulesNone.about([code]).into());
     }
     walk(services, actor, &group, dry_run).await
 }

@@ -161,7 +161,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let kind = match &failure {
             Failure::NotFound(_) => Kind::NotFound,
-            Failure::Invalid(_) => Kind::Invalid,
+            Failure::Invalid(_) | Failure::Mistaken(_) => Kind::Invalid,
             Failure::Refused(_) => Kind::Refused,
             Failure::Text(_) | Failure::Store(_) => {
                 tracing::error!(error = %failure, "Could not carry out what a program asked for");

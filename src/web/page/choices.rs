@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::domain::language::Language;
+use crate::domain::mistake::Mistake;
 use crate::domain::subscription::{DeliveryMode, Role};
 use crate::service::Failure;
 use crate::service::subscribe::Settings;
@@ -88,6 +89,9 @@ pub fn settings_of(site: &Site, form: &Form) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     let mut set = |key: &str, value: String| settings.set(key, &value, &site.services.config).map_err(Failure::Invalid);
     let until = form.get("until");
+    if !until.is_empty() && until.parse::<chrono::NaiveDate>().is_err() {
+        return Err(Mistake::DateUnclear.about([until]).into());
+    }
     let delivery = form.get("delivery");
     set("delivery", if until.is_empty() || delivery == "each" { delivery.to_owned() } else { format!("{delivery} until {until}") })?;
     set("streams", form.all("stream").collect::<Vec<_>>().join(","))?;

@@ -6,14 +6,17 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use minijinja::context;
+use minijinja::{Value, context};
 
-use crate::domain::id::{PostId, RequestId};
+use crate::domain::account::Account;
+use crate::domain::id::{AccountId, PostId, RequestId};
 use crate::domain::post::{Post, PostKind, PostState};
 use crate::mail::token::Purpose;
 use crate::service::post::{self, Confirmed};
 use crate::service::subscribe::Outcome;
 use crate::service::{Failure, liaison, moderate, period, reconfirm, subscribe};
+use crate::store::Request;
+use crate::web::form::Form;
 use crate::web::{Problem, Site, Visit};
 
 /// What a good token asks about.
@@ -23,7 +26,7 @@ enum Asked {
     /// A request that waits for its person: its verb and its group.
     Request(RequestId, String, String),
     /// Accounts that have to be confirmed: her own, or those of an organisation, by name.
-    Accounts(RequestId, Option<(String, Vec<String>)>),
+    Accounts(Box<Request>, Option<(String, Vec<Account>)>),
 }
 
 async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
@@ -36,7 +39,8 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
         Some((_, id)) => {
             let request = store.request(RequestId(id)).await?;
             if let Some(request) = request.as_ref().filter(|request| request.verb == reconfirm::VERB) {
-                return Ok(Some(Asked::Accounts(request.id, reconfirm::people(&site.services, request).await?)));
+                let people = reconfirm::people(&site.services, request).await?;
+                return Ok(Some(Asked::Accounts(Box::new(request.clone()), people)));
             }
             request.map(|request| {
                 let groups = if request.verb == period::VERB { request.arguments.join(", ") } else { request.group.to_string() };
@@ -58,36 +62,53 @@ pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Vis
         }
         Some(Asked::Accounts(_, None)) => ("confirm-account", [site.services.config.service.name.clone(), String::new()]),
         Some(Asked::Accounts(_, Some((organisation, named)))) => {
-            people = named;
+            people.extend(named.iter().map(person));
             ("confirm-roster", [organisation, String::new()])
         }
         Some(Asked::Request(_, verb, groups)) if verb == period::VERB => ("confirm-stay", [groups, String::new()]),
         Some(Asked::Request(_, verb, group)) => ("confirm-request", [site.word(&visit, &format!("request-{verb}")), group]),
     };
-    let mut lines = vec![site.pages.word(visit.language, question, &about.each_ref().map(String::as_str))];
+    let line = site.pages.word(visit.language, question, &about.each_ref().map(String::as_str));
     let accounts = matches!(question, "confirm-account" | "confirm-roster");
     let button = context! { action => "", text => site.word(&visit, if accounts { "confirm-yes" } else { "confirm-button" }), one_click => false, quiet => false };
-    lines.append(&mut people);
+    let roster = question == "confirm-roster";
     let content = context! {
-        lines => lines,
+        lines => [line],
         button => button,
+        choices => people,
+        choices_about => roster.then(|| site.word(&visit, "confirm-left")),
         after => site.word(&visit, if accounts { "confirm-rests" } else { "confirm-nothing" }),
         home => true,
     };
     Ok(site.show(&visit, "message.html", &site.word(&visit, "confirm-title"), content))
 }
 
-/// `POST /c/TOKEN`
-pub async fn confirm(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Result<Response, Problem> {
+fn person(account: &Account) -> Value {
+    let id = reconfirm::may_be_let_go(account).then(|| account.id.to_string());
+    context! { id => id, name => account.name.as_str(), address => account.address().as_str() }
+}
+
+/// What came of a request, in words.
+fn said(site: &Site, visit: &Visit, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::AwaitsApproval(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) | Outcome::NotSubscribed(reason) => {
+            site.services.texts.reason(visit.language, &reason)
+        }
+        _ => site.word(visit, "confirm-done"),
+    }
+}
+
+/// `POST /c/TOKEN`, with `left=ACCOUNT` for each of the people asked about who has left.
+pub async fn confirm(State(site): State<Site>, Path(token): Path<String>, visit: Visit, form: Form) -> Result<Response, Problem> {
     let services = &site.services;
     let said = match read(&site, &token).await? {
         None => return Ok(site.bad_link(&visit)),
-        Some(Asked::Request(id, ..) | Asked::Accounts(id, _)) => match subscribe::confirm(services, id).await? {
-            Outcome::AwaitsApproval(reason) | Outcome::Declined(reason) | Outcome::Refused(reason) | Outcome::NotSubscribed(reason) => {
-                services.texts.reason(visit.language, &reason)
-            }
-            _ => site.word(&visit, "confirm-done"),
-        },
+        Some(Asked::Request(id, ..)) => said(&site, &visit, subscribe::confirm(services, id).await?),
+        Some(Asked::Accounts(request, _)) => {
+            let gone: Vec<AccountId> = form.all("left").filter_map(|id| id.parse().ok()).collect();
+            reconfirm::left(services, &request, &gone).await?;
+            said(&site, &visit, subscribe::confirm(services, request.id).await?)
+        }
         Some(Asked::Post(asked)) if asked.kind == PostKind::Liaison => {
             liaison::confirmed(services, asked.id).await?;
             site.word(&visit, "confirm-done")

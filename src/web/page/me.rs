@@ -14,6 +14,7 @@ use crate::domain::account::{Account, AccountKind, Category};
 use crate::domain::archive::is_archived;
 use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
+use crate::domain::mistake::Mistake;
 use crate::domain::subscription::{Delivery, DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
 use crate::service::{Failure, account, meeting, reconfirm};
@@ -269,7 +270,7 @@ pub async fn languages(State(site): State<Site>, visit: Visit, form: Form) -> Re
     for code in form.all("language").filter(|code| !code.is_empty()) {
         let known = code.parse::<Language>().is_ok_and(|language| site.settings().languages.contains(&language));
         if !known {
-            return Err(Failure::Invalid(format!("\"{}\" is not a language of this service", code.escape_debug())).into());
+            return Err(Failure::from(Mistake::LanguageUnknown.about([code])).into());
         }
         if !chosen.contains(&code) {
             chosen.push(code);
@@ -289,9 +290,11 @@ pub async fn vacation(State(site): State<Site>, visit: Visit, form: Form) -> Res
     let mut settings = Settings::default();
     let from = if form.get("from").is_empty() { site.services.today().to_string() } else { form.get("from").to_owned() };
     let absence = if end { "none".to_owned() } else { format!("from {from} until {}", form.get("until")) };
-    settings.set("absence", &absence, &site.services.config).map_err(Failure::Invalid)?;
+    settings
+        .set("absence", &absence, &site.services.config)
+        .map_err(|_| Failure::from(Mistake::AbsenceUnclear.about([&*from, form.get("until")])))?;
     if settings.absence.flatten().is_some_and(|absence| absence.until < site.services.today()) {
-        return Err(Failure::Invalid(format!("{} is over", form.get("until").escape_debug())).into());
+        return Err(Failure::from(Mistake::AbsenceOver.about([form.get("until")])).into());
     }
     for one in subscribe::which(&site.services, account).await? {
         let off = one.subscription.delivery.mode == DeliveryMode::None && one.subscription.delivery.until.is_some();

@@ -14,6 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{download, show};
+use crate::domain::mistake::Mistake;
 use crate::domain::reason::Rule;
 use crate::domain::subscription::Role;
 use crate::service::Failure;
@@ -125,7 +126,7 @@ pub async fn add(State(site): State<Site>, visit: Visit, scope: Scope, form: For
     let invite = match (form.has("invite"), form.get("until")) {
         (false, _) => Invite::No,
         (true, "") => Invite::Until(None),
-        (true, day) => Invite::Until(Some(day.parse().map_err(|_| Failure::Invalid(format!("\"{}\" is not a date", day.escape_debug())))?)),
+        (true, day) => Invite::Until(Some(day.parse().map_err(|_| Failure::from(Mistake::DateUnclear.about([day])))?)),
     };
     let dry_run = form.get("act") != "do";
     let report = subscribe::add(&site.services, &visit.actor(), &scope.group.code, &addresses, &settings, invite, dry_run).await?;

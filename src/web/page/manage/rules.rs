@@ -11,6 +11,7 @@ use super::show;
 use crate::domain::account::{AccountKind, Category};
 use crate::domain::group::{GroupCode, Region};
 use crate::domain::house::MemberRule;
+use crate::domain::mistake::{Advice, Mistake};
 use crate::service::Failure;
 use crate::service::group::set_rules;
 use crate::service::subscribe::{self, RuleLine, RuleReport};
@@ -99,11 +100,12 @@ fn read(form: &Form) -> Result<Vec<MemberRule>, Failure> {
             continue;
         }
         let countries = words(&field("countries")).iter().map(|code| code.to_ascii_uppercase()).collect();
-        let affiliations: Result<Vec<GroupCode>, String> = words(&field("affiliations")).iter().map(|code| code.parse()).collect();
+        let affiliations: Result<Vec<GroupCode>, Advice> =
+            words(&field("affiliations")).iter().map(|code| code.parse().map_err(|_| Mistake::RuleGroup.about([code]))).collect();
         rules.push(MemberRule {
             categories: CATEGORIES.into_iter().filter(|one| form.all(&field("category")).any(|sent| sent == named(one))).collect(),
             regions: REGIONS.into_iter().filter(|one| form.all(&field("region")).any(|sent| sent == one.as_str())).collect(),
-            affiliations: affiliations.map_err(Failure::Invalid)?,
+            affiliations: affiliations?,
             countries,
             account: (form.get(&field("account")) == "guest").then_some(AccountKind::Guest),
             remove: form.has(&field("remove")),
