@@ -5,6 +5,8 @@
 //! since the last checkpoint are applied again, in order, which is harmless for those that were applied before.
 //! Outcomes of recipients are only in the log until their batch is settled or a checkpoint folds them into its row.
 //! The mark (`ledger/mark`) says how much of the log was synced, so that a cut or damaged log is told from a torn end.
+//! The file that is written to is followed by zeros, so that a sync need not write a new length each time, which costs the file system
+//! a commit of its own; a finished file has none.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -18,6 +20,9 @@ const HEADER: usize = 8;
 const MARK_OCTETS: usize = 28;
 /// Longest record that is believed; a group commit stays far below.
 const LONGEST_RECORD: usize = 1 << 30;
+
+/// Zeros that are written behind a record which reaches the end of the file.
+const ROOM: usize = 256 << 10;
 
 /// One line of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +117,8 @@ pub(super) struct Log {
     file: File,
     number: u64,
     length: u64,
+    /// Length of the file, with the zeros at its end.
+    allocated: u64,
     mark: File,
     first: u64,
     faults: Faults,
@@ -149,16 +156,16 @@ impl Log {
                 std::cmp::Ordering::Equal => mark.synced,
                 std::cmp::Ordering::Greater => 0,
             };
-            let whole = replay(&path, is_last, synced, apply)?;
+            let (whole, torn) = replay(&path, is_last, synced, apply)?;
             records |= whole > 0;
-            cut(&path, whole)?;
+            cut(&path, whole, torn)?;
         }
         // A file without records is taken into use again, so that starts alone leave nothing behind.
         let number = numbers.last().map_or(mark.present, |last| if records { last + 1 } else { *last });
         let file = create(&folder, number)?;
         let mark = open_mark(&mark_path)?;
         let first = numbers.first().copied().unwrap_or(number);
-        let mut log = Self { folder, file, number, length: 0, mark, first, faults, replayed: records };
+        let mut log = Self { folder, file, number, length: 0, allocated: 0, mark, first, faults, replayed: records };
         log.note(true)?;
         Ok(log)
     }
@@ -173,17 +180,39 @@ impl Log {
         bytes.extend_from_slice(&crc32fast::hash(&record.0).to_le_bytes());
         bytes.extend_from_slice(&record.0);
         let path = log_path(&self.folder, self.number);
-        let written = self.faults.before_write().and_then(|()| self.file.write_all_at(&bytes, self.length));
-        if let Err(e) = written {
-            let _ = self.file.set_len(self.length);
-            return Err(io_error("writing", &path, &e));
-        }
+        let written = self.faults.before_write().and_then(|()| self.write(bytes));
+        let end = match written {
+            Ok(end) => end,
+            Err(e) => {
+                self.take_back();
+                return Err(io_error("writing", &path, &e));
+            }
+        };
         if let Err(e) = self.faults.before_sync().and_then(|()| self.file.sync_data()) {
-            let _ = self.file.set_len(self.length);
+            self.take_back();
             return Err(io_error("syncing", &path, &e));
         }
-        self.length += bytes.len() as u64;
+        self.length = end;
         self.note(false)
+    }
+
+    /// Writes behind the last record, with room behind it where the file ends; returns where the next record goes.
+    fn write(&mut self, mut bytes: Vec<u8>) -> std::io::Result<u64> {
+        let record = bytes.len();
+        let end = self.length + record as u64;
+        if end <= self.allocated {
+            return self.file.write_all_at(&bytes, self.length).map(|()| end);
+        }
+        bytes.resize(record + ROOM, 0);
+        self.allocated = end + ROOM as u64;
+        // A disk may have room for the record and not for more.
+        self.file.write_all_at(&bytes, self.length).or_else(|_| self.file.write_all_at(&bytes[..record], self.length)).map(|()| end)
+    }
+
+    /// Takes what was not acknowledged off the file again.
+    fn take_back(&mut self) {
+        let _ = self.file.set_len(self.length);
+        self.allocated = self.length;
     }
 
     /// Octets since the last checkpoint, of the present file.
@@ -193,10 +222,12 @@ impl Log {
 
     /// Begins another file; what follows is not needed once [`Self::forget_before`] was called with the returned number.
     pub(super) fn turn(&mut self) -> Result<u64> {
+        let finished = self.file.set_len(self.length).and_then(|()| self.file.sync_all());
+        finished.map_err(|e| io_error("finishing", &log_path(&self.folder, self.number), &e))?;
         let number = self.number + 1;
         self.file = create(&self.folder, number)?;
         self.number = number;
-        self.length = 0;
+        (self.length, self.allocated) = (0, 0);
         self.note(false)?;
         Ok(number)
     }
@@ -270,9 +301,9 @@ fn log_numbers(folder: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Gives the records of one file to `apply`, and returns where the whole ones end.
+/// Gives the records of one file to `apply`, and returns where the whole ones end, and whether anything but zeros follows.
 /// Behind `synced` a bad record ends the last file: it was never acknowledged.
-fn replay(path: &Path, is_last: bool, synced: u64, apply: &mut dyn FnMut(&[Entry<'_>]) -> Result<()>) -> Result<u64> {
+fn replay(path: &Path, is_last: bool, synced: u64, apply: &mut dyn FnMut(&[Entry<'_>]) -> Result<()>) -> Result<(u64, bool)> {
     let bytes = fs::read(path).map_err(|e| io_error("reading", path, &e))?;
     let mut at = 0;
     while let Some(record) = record_at(&bytes, at) {
@@ -284,15 +315,17 @@ fn replay(path: &Path, is_last: bool, synced: u64, apply: &mut dyn FnMut(&[Entry
     if (at as u64) < needed || (!is_last && at < bytes.len()) {
         return Err(damaged(path, &format!("the record at octet {at} is not whole, though it was once on disk")));
     }
-    Ok(at as u64)
+    Ok((at as u64, bytes[at..].iter().any(|octet| *octet != 0)))
 }
 
-/// Takes a torn end off.
-fn cut(path: &Path, length: u64) -> Result<()> {
+/// Takes the end off.
+fn cut(path: &Path, length: u64, torn: bool) -> Result<()> {
     let file = open_file(path, false)?;
     let present = file.metadata().map_err(|e| io_error("reading", path, &e))?.len();
-    if present > length {
+    if torn {
         tracing::warn!(file = %path.display(), octets = present - length, "Cut off the torn end of the log, which nobody was told of");
+    }
+    if present > length {
         file.set_len(length).and_then(|()| file.sync_all()).map_err(|e| io_error("cutting", path, &e))?;
     }
     Ok(())
