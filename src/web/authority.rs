@@ -137,10 +137,17 @@ pub async fn admit(
     if let Some(scope) = scope {
         request.extensions_mut().insert(scope);
     }
-    if request.method() != Method::POST || rule.right == Right::Token {
+    if request.method() != Method::POST {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
+    if rule.right == Right::Token {
+        // The token is the right and says what to do. Programs of mailboxes post what they like beside it (RFC 8058 section 3.2), and
+        // nothing of that is a reason to refuse, but its size.
+        let Ok(body) = to_bytes(body, rule.body).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+        parts.extensions.insert(Form::read(&parts.headers, body).await.unwrap_or_default());
+        return next.run(Request::from_parts(parts, axum::body::Body::empty())).await;
+    }
     if comes_from_elsewhere(&parts.headers, &site.settings().base_url) {
         return Problem::Said("problem-other-site").into_response();
     }

@@ -228,6 +228,31 @@ async fn an_account_is_confirmed_on_its_owners_page_and_by_the_link_of_the_mail(
 }
 
 #[tokio::test]
+async fn a_focal_point_ticks_who_has_left_and_confirms_the_others() {
+    let stage = Stage::set(false).await;
+    let services = &stage.site.services;
+    let mut config = enlace::config::Config::clone(&services.config);
+    config.directory.reconfirm = vec![enlace::domain::account::AccountKind::Ties];
+    services.config.replace(config);
+    let operator = enlace::service::Actor { name: "command line".into() };
+    let rosa = b"email,name,kind,category,organisation,country\nrosa@example.org,Rosa,ties,member-state,Conatel,HN\n";
+    enlace::service::account::import(services, &operator, rosa, "a.csv", Default::default()).await.unwrap();
+    let fields = ["organisation=Conatel".to_owned(), "roles=focal-point".to_owned()];
+    enlace::service::account::set(services, &operator, stage.site.ana.address(), &fields, false).await.unwrap();
+    assert!(reconfirm::run(services).await.unwrap().asked > 0);
+    let me = plain(&stage.get(Who::Member, "/me").await.body);
+    let path = me.split("\"").find(|part| part.starts_with("/c/")).unwrap().to_owned();
+    let question = plain(&stage.get(Who::Anonymous, &path).await.body);
+    assert!(question.contains("Tick who has left") && question.contains("rosa@example.org"), "{question}");
+    let boxes: Vec<&str> = question.split("name=\"left\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(boxes.len(), 1, "of herself she says nothing: {question}");
+    assert_eq!(stage.site.post(&path, &format!("left={}", boxes[0])).await.status, 200);
+    let of = async |address: &str| enlace::service::account::show(services, &address.parse().unwrap()).await.unwrap().account;
+    assert_eq!((of("rosa@example.org").await.standing, of("ana@example.org").await.standing), ("suspended", "active"));
+    assert!(of("ana@example.org").await.confirmed.is_some());
+}
+
+#[tokio::test]
 async fn an_absence_may_begin_later_keeps_the_digest_and_ends_with_a_button() {
     let stage = Stage::set(false).await;
     let services = &stage.site.services;

@@ -4,7 +4,6 @@
 //! login and without a redirection: the token is the right. A second POST says the same again. `/u/TOKEN/undo` takes the
 //! person back by the same service that a `subscribe` by mail uses, so every rule of the gate speaks again.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -54,12 +53,12 @@ pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Vis
 }
 
 /// `POST /u/TOKEN`; what the body says is not looked at, because some providers send it as a form and some as multipart.
-pub async fn leave(State(site): State<Site>, Path(token): Path<String>, visit: Visit, _body: Bytes) -> Response {
+pub async fn leave(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Response {
     act(&site, &token, &visit, Wish::Unsubscribe).await
 }
 
 /// `POST /u/TOKEN/undo`
-pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, visit: Visit, _body: Bytes) -> Response {
+pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Response {
     act(&site, &token, &visit, Wish::Subscribe).await
 }
 
