@@ -20,6 +20,7 @@ use enlace::domain::reason::{Reason, Rule};
 use enlace::domain::subscription::{Provenance, Subscription};
 use enlace::mail::compose::{self, Form, Recipient, Service};
 use enlace::mail::message;
+use enlace::mail::sign::{Key, Prepared, Signer};
 use enlace::mail::token::Keys;
 use enlace::store::sled::SledOptions;
 use enlace::store::{BATCH_RECIPIENTS, BatchKey, BodySource, Claimed, Store, StoreOptions};
@@ -123,6 +124,17 @@ fn pure() {
         black_box(rendered.reverse_path(&keys, recipient));
         black_box(rendered.personal_lines(&keys, recipient));
     });
+
+    let recipient = Recipient { batch: 3, index: 1, account: Some(AccountId(1)) };
+    let lines = rendered.personal_lines(&keys, recipient);
+    for (name, ed25519) in [("rsa-sha256, 2048 bits", false), ("ed25519-sha256", true)] {
+        let key = Key::from_pem("s1", &Key::generate(ed25519).unwrap()).unwrap();
+        let signer = Arc::new(Signer::new("lists.example.org".into(), vec![key], false));
+        let prepared = Prepared::new(signer, &rendered.shared_head, &rendered.body, Utc::now());
+        measure(&format!("sign: one copy, its body hashed before, {name}"), || {
+            black_box(prepared.fields(black_box(&lines)));
+        });
+    }
 }
 
 async fn ledger() {
