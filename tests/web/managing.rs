@@ -241,7 +241,7 @@ async fn a_focal_point_ticks_who_has_left_and_confirms_the_others() {
     enlace::service::account::set(services, &operator, stage.site.ana.address(), &fields, false).await.unwrap();
     assert!(reconfirm::run(services).await.unwrap().asked > 0);
     let me = plain(&stage.get(Who::Member, "/me").await.body);
-    let path = me.split("\"").find(|part| part.starts_with("/c/")).unwrap().to_owned();
+    let path = me.split('"').find(|part| part.starts_with("/c/")).unwrap().to_owned();
     let question = plain(&stage.get(Who::Anonymous, &path).await.body);
     assert!(question.contains("Tick who has left") && question.contains("rosa@example.org"), "{question}");
     let boxes: Vec<&str> = question.split("name=\"left\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
