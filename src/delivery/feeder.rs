@@ -13,6 +13,7 @@ use super::Settings;
 use super::batch::ActiveBatch;
 use super::floor::Floor;
 use super::lanes::Open;
+use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
 use crate::domain::ledger::RelayAnswer;
 use crate::service::GroupTable;
@@ -124,11 +125,15 @@ fn choose(floor: &Floor, due: Vec<DueBatch>, active: &[Arc<ActiveBatch>], free: 
     ranked.into_iter().map(|(_, _, batch)| batch).take(free).collect()
 }
 
+/// Most recipients of the group who share a transaction; 1 where copies are personal.
+fn together(table: &GroupTable, settings: &Settings, group: Option<&GroupCode>) -> u16 {
+    let personal = group.and_then(|code| table.get(code)).is_none_or(|group| group.personal);
+    if personal { 1 } else { u16::try_from(settings.recipients_a_transaction.max(1)).unwrap_or(u16::MAX) }
+}
+
 /// Most batches of the post of this one claimed at a time.
 fn claimed_of_a_post(table: &GroupTable, settings: &Settings, batch: &DueBatch) -> usize {
-    let personal = table.get(&batch.group).is_none_or(|group| group.personal);
-    let together = if personal { 1 } else { settings.recipients_a_transaction.max(1) };
-    let transactions = BATCH_RECIPIENTS.div_ceil(together);
+    let transactions = BATCH_RECIPIENTS.div_ceil(usize::from(together(table, settings, Some(&batch.group))));
     (TRANSACTIONS_A_SESSION * settings.connections).div_ceil(transactions).clamp(CLAIMED_OF_A_POST, CLAIMED / 2)
 }
 
@@ -155,11 +160,7 @@ async fn claim(floor: &Arc<Floor>, batches: Vec<DueBatch>) -> Result<Vec<(DueBat
 fn put_up(floor: &Arc<Floor>, claims: Vec<(DueBatch, Claim, Instant)>) {
     let table = floor.services.groups();
     for (due, claim, began) in claims {
-        let together = |group: u8| {
-            let code = claim.post.groups.get(usize::from(group));
-            let personal = code.and_then(|code| table.get(code)).is_none_or(|group| group.personal);
-            if personal { 1 } else { u16::try_from(floor.settings.recipients_a_transaction.max(1)).unwrap_or(u16::MAX) }
-        };
+        let together = |group: u8| together(&table, &floor.settings, claim.post.groups.get(usize::from(group)));
         let open = (0_u16..).zip(&claim.recipients).filter(|(_, recipient)| !recipient.state.is_final());
         let open = open.map(|(index, recipient)| {
             let (group, edition) = (recipient.planned.group, recipient.planned.edition);

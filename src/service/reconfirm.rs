@@ -1,9 +1,10 @@
 //! The yearly confirmation of accounts: the plan of `domain::reconfirm` carried out, and the answers (DOMAIN 1.3 and 1.9).
 //!
 //! A guest answers for herself, the accounts of an organisation are answered for by its focal points; who has none, for herself. Each
-//! mail has the token of one request, and an answer to it, the page behind it and `/me` do the same; the page also takes who has left. What is noted is written after each
-//! step, and the mail of a step goes out once for its key, so that a run that was cut off goes on where it stopped. Who does not answer
-//! rests with that reason until she does; who has a role somewhere is asked and does not rest, so that nothing is left without anybody.
+//! mail has the token of one request, and an answer to it, the page behind it and `/me` do the same; the page also takes who has left.
+//! What is noted is written after each step, and the mail of a step goes out once for its key, so that a run that was cut off goes on
+//! where it stopped. Who does not answer rests with that reason until she does; who has a role somewhere is asked and does not rest, so
+//! that nothing is left without anybody.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -29,8 +30,8 @@ pub const VERB: &str = "confirm-account";
 const REGISTER: &str = "account-confirmations";
 /// Most who are asked in one run, so that a service that begins with it does not ask everybody on one day.
 pub const ASKED_A_RUN: usize = 1_000;
-/// Most people of a roster who are named in a mail.
-const MOST_NAMED: usize = 200;
+/// Most people of a roster who are named in a mail or on a page.
+pub const MOST_NAMED: usize = 200;
 const PAGE: usize = 1_000;
 /// How often an answer is noted again when another writer was first.
 const TRIES: usize = 8;
@@ -424,10 +425,16 @@ pub fn may_be_let_go(account: &Account) -> bool {
 /// # Errors
 /// When the store fails.
 pub async fn left(services: &Services, request: &Request, who: &[AccountId]) -> Result<usize, Failure> {
-    let Some(Unit::Roster(name)) = Unit::of(request).filter(|_| !who.is_empty()) else { return Ok(0) };
+    let Some(Unit::Roster(name)) = Unit::of(request) else { return Ok(0) };
     let actor = Actor::from(&request.address);
     let mut gone = 0;
-    for account in roster(services, &name).await?.into_iter().filter(|one| who.contains(&one.id) && may_be_let_go(one)) {
+    for id in who {
+        let Some(account) = services.store.account(*id).await? else { continue };
+        let asked_about =
+            roster_name(&account).is_some_and(|own| own == name) && gate::why_not_in_force(&account, services.today()).is_none();
+        if !asked_about || !may_be_let_go(&account) {
+            continue;
+        }
         let standing = Standing::Suspended { since: services.now(), reason: format!("has left, says {}", request.address) };
         put(services, &actor, "account leave", Account { standing, ..account }).await?;
         gone += 1;

@@ -205,13 +205,19 @@ async fn a_period_is_previewed_and_begun_and_its_question_is_answered_by_a_butto
     assert_eq!(wrong.status, 422, "{}", wrong.body);
 }
 
+/// The stage of a service that has TIES accounts confirmed.
+async fn with_confirmations() -> Stage {
+    let stage = Stage::set(false).await;
+    let mut config = enlace::config::Config::clone(&stage.site.services.config);
+    config.directory.reconfirm = vec![enlace::domain::account::AccountKind::Ties];
+    stage.site.services.config.replace(config);
+    stage
+}
+
 #[tokio::test]
 async fn an_account_is_confirmed_on_its_owners_page_and_by_the_link_of_the_mail() {
-    let stage = Stage::set(false).await;
+    let stage = with_confirmations().await;
     let services = &stage.site.services;
-    let mut config = enlace::config::Config::clone(&services.config);
-    config.directory.reconfirm = vec![enlace::domain::account::AccountKind::Ties];
-    services.config.replace(config);
     assert!(!stage.get(Who::Member, "/me").await.body.contains("action=\"/c/"), "nobody is asked yet");
     assert!(reconfirm::run(services).await.unwrap().asked > 0);
     let me = plain(&stage.get(Who::Member, "/me").await.body);
@@ -229,11 +235,8 @@ async fn an_account_is_confirmed_on_its_owners_page_and_by_the_link_of_the_mail(
 
 #[tokio::test]
 async fn a_focal_point_ticks_who_has_left_and_confirms_the_others() {
-    let stage = Stage::set(false).await;
+    let stage = with_confirmations().await;
     let services = &stage.site.services;
-    let mut config = enlace::config::Config::clone(&services.config);
-    config.directory.reconfirm = vec![enlace::domain::account::AccountKind::Ties];
-    services.config.replace(config);
     let operator = enlace::service::Actor { name: "command line".into() };
     let rosa = b"email,name,kind,category,organisation,country\nrosa@example.org,Rosa,ties,member-state,Conatel,HN\n";
     enlace::service::account::import(services, &operator, rosa, "a.csv", Default::default()).await.unwrap();

@@ -2,9 +2,8 @@
 //!
 //! A further address is asked for on her page and proved by a link in a mail to it. The wish waits in a register until the link is
 //! followed, for [`HOURS`], and stays there for an erasure afterwards, because mail about her went to that address; an address that is
-//! taken off an account joins it for the same reason. The link works once,
-//! and only for whoever is signed in to the account that asked. Nobody learns by it whether an address is known: the mail goes out only
-//! if nobody has the address, and the wish waits all the same.
+//! taken off an account joins it for the same reason. The link works once, and only for whoever is signed in to the account that asked.
+//! Nobody learns by it whether an address is known: the mail goes out only if nobody has the address, and the wish waits all the same.
 
 use std::collections::HashMap;
 

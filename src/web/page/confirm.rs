@@ -25,8 +25,8 @@ enum Asked {
     Post(Box<Post>),
     /// A request that waits for its person: its verb and its group.
     Request(RequestId, String, String),
-    /// Accounts that have to be confirmed: her own, or those of an organisation, by name.
-    Accounts(Box<Request>, Option<(String, Vec<Account>)>),
+    /// Accounts that have to be confirmed: her own, or those of an organisation.
+    Accounts(Box<Request>),
 }
 
 async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
@@ -38,11 +38,10 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
         }
         Some((_, id)) => {
             let request = store.request(RequestId(id)).await?;
-            if let Some(request) = request.as_ref().filter(|request| request.verb == reconfirm::VERB) {
-                let people = reconfirm::people(&site.services, request).await?;
-                return Ok(Some(Asked::Accounts(Box::new(request.clone()), people)));
-            }
             request.map(|request| {
+                if request.verb == reconfirm::VERB {
+                    return Asked::Accounts(Box::new(request));
+                }
                 let groups = if request.verb == period::VERB { request.arguments.join(", ") } else { request.group.to_string() };
                 Asked::Request(request.id, request.verb, groups)
             })
@@ -53,30 +52,32 @@ async fn read(site: &Site, token: &str) -> Result<Option<Asked>, Failure> {
 
 /// `GET /c/TOKEN`
 pub async fn ask(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Result<Response, Problem> {
-    let mut people = Vec::new();
+    let (mut people, mut more) = (Vec::new(), None);
     let (question, about) = match read(&site, &token).await? {
         None => return Ok(site.bad_link(&visit)),
         Some(Asked::Post(post)) => {
             let groups = post.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             ("confirm-post", [post.subject.clone(), groups])
         }
-        Some(Asked::Accounts(_, None)) => ("confirm-account", [site.services.config.service.name.clone(), String::new()]),
-        Some(Asked::Accounts(_, Some((organisation, named)))) => {
-            people.extend(named.iter().map(person));
-            ("confirm-roster", [organisation, String::new()])
-        }
+        Some(Asked::Accounts(request)) => match reconfirm::people(&site.services, &request).await? {
+            None => ("confirm-account", [site.services.config.service.name.clone(), String::new()]),
+            Some((organisation, named)) => {
+                people.extend(named.iter().take(reconfirm::MOST_NAMED).map(person));
+                more = named.len().checked_sub(people.len()).filter(|more| *more > 0).map(|more| format!("+ {more}"));
+                ("confirm-roster", [organisation, String::new()])
+            }
+        },
         Some(Asked::Request(_, verb, groups)) if verb == period::VERB => ("confirm-stay", [groups, String::new()]),
         Some(Asked::Request(_, verb, group)) => ("confirm-request", [site.word(&visit, &format!("request-{verb}")), group]),
     };
     let line = site.pages.word(visit.language, question, &about.each_ref().map(String::as_str));
     let accounts = matches!(question, "confirm-account" | "confirm-roster");
     let button = context! { action => "", text => site.word(&visit, if accounts { "confirm-yes" } else { "confirm-button" }), one_click => false, quiet => false };
-    let roster = question == "confirm-roster";
     let content = context! {
-        lines => [line],
+        lines => std::iter::once(line).chain(more).collect::<Vec<_>>(),
         button => button,
         choices => people,
-        choices_about => roster.then(|| site.word(&visit, "confirm-left")),
+        choices_about => site.word(&visit, "confirm-left"),
         after => site.word(&visit, if accounts { "confirm-rests" } else { "confirm-nothing" }),
         home => true,
     };
@@ -104,7 +105,7 @@ pub async fn confirm(State(site): State<Site>, Path(token): Path<String>, visit:
     let said = match read(&site, &token).await? {
         None => return Ok(site.bad_link(&visit)),
         Some(Asked::Request(id, ..)) => said(&site, &visit, subscribe::confirm(services, id).await?),
-        Some(Asked::Accounts(request, _)) => {
+        Some(Asked::Accounts(request)) => {
             let gone: Vec<AccountId> = form.all("left").filter_map(|id| id.parse().ok()).collect();
             reconfirm::left(services, &request, &gone).await?;
             said(&site, &visit, subscribe::confirm(services, request.id).await?)
