@@ -284,7 +284,7 @@ async fn tell(services: &Services, unit: &Unit, asked: &[Account], round: &Round
     Ok(())
 }
 
-/// The members' accounts in force of an organisation.
+/// The members' accounts in force of an organisation, in the order of their names, which is how a focal point looks for somebody.
 async fn roster(services: &Services, name: &str) -> Result<Vec<Account>, Failure> {
     let mut people = Vec::new();
     each_account(services, |account| {
@@ -293,6 +293,7 @@ async fn roster(services: &Services, name: &str) -> Result<Vec<Account>, Failure
         }
     })
     .await?;
+    people.sort_by_cached_key(|account| (account.name.to_lowercase(), account.address().clone()));
     Ok(people)
 }
 
