@@ -9,8 +9,8 @@ pub mod civil;
 mod duration;
 mod entries;
 pub mod labels;
-
 pub mod milestones;
+mod notice;
 pub mod notices;
 mod record;
 mod span;
@@ -19,7 +19,8 @@ pub use change::{Change, Field, FieldChange, span_from, span_text};
 pub use duration::Lead;
 pub use entries::{Entry, EntryKind, Gone, entries};
 pub use milestones::{Deadline, DeadlineKind, DeadlineRule, LeadTimes, OwnLeadTimes};
-pub use notices::{Notice, NoticeKey, NoticeKind, NoticeState, Settings, Skip, To};
+pub use notice::{Notice, NoticeKey, NoticeKind, NoticeState, Skip, To};
+pub use notices::Settings;
 pub use record::{
     Attachment, Letter, MAX_CHANGES, MAX_PARTS, Meeting, MeetingAudience, MeetingId, MeetingKind, MeetingStatus, Moved, Part, Report,
     Revision,
