@@ -10,7 +10,7 @@ use super::intake::{self, Answered, Mail, NewMail};
 use super::receipt::{Receipt, send_receipt};
 use super::record::{self, Dossier};
 use super::register::{self, Shown};
-use super::{circulate, follow};
+use super::{circulate, correct};
 use crate::domain::destination::Destination;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::group::{Group, GroupCode};
@@ -162,7 +162,7 @@ pub async fn answer_receipt(
     let brings_files = mail.reading.editions.iter().any(|edition| !edition.files.is_empty());
     let Some(poster) = dossier.poster.clone().filter(|_| brings_files) else {
         let text = mail.posted.texts.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n");
-        follow::correct(services, actor, id, &text, false).await?;
+        correct::correct(services, actor, id, &text, false).await?;
         return Ok(id);
     };
     let group = services.group(&dossier.statement.group)?;
