@@ -11,6 +11,7 @@ pub mod source;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use minijinja::syntax::SyntaxConfig;
@@ -133,7 +134,7 @@ impl TextError {
 /// The texts of one language.
 struct Tongue {
     templates: Environment<'static>,
-    words: BTreeMap<String, String>,
+    words: Arc<BTreeMap<String, String>>,
 }
 
 /// All texts.
@@ -261,23 +262,27 @@ fn tongue(language: Language, source: Source) -> Result<Tongue, TextError> {
     });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     templates.set_syntax(syntax.map_err(|error| TextError::of_template("templates", &error))?);
-    let words = source.words.clone();
+    let words = Arc::new(source.words);
     let comma = match language.as_str() {
         "zh" => "、",
         "ar" => "، ",
         _ => ", ",
     };
+    let known = Arc::clone(&words);
     templates.add_function("words", move |table: String, keys: Vec<String>| {
         let key = |name: &String| format!("{table}.{name}");
-        keys.iter().map(|name| words.get(&key(name)).unwrap_or(name).clone()).collect::<Vec<_>>().join(comma)
+        keys.iter().map(|name| known.get(&key(name)).unwrap_or(name).clone()).collect::<Vec<_>>().join(comma)
     });
-    let words = source.words.clone();
-    templates.add_function("word", move |key: String| words.get(&key).cloned().unwrap_or(key));
+    let known = Arc::clone(&words);
+    templates.add_function("word", move |key: String| known.get(&key).cloned().unwrap_or(key));
     templates.add_function("date", move |text: String| text.parse().map_or(text, |day| dates::date(language, day)));
-    for (name, (file, text)) in source.templates {
-        templates.add_template_owned(name, text).map_err(|error| TextError::of_template(&file, &error))?;
+    // Compiled here to find mistakes, and again when one is first asked for: compiled, those of six languages hold 7 MB, of which
+    // a service at rest uses nothing.
+    for (name, (file, text)) in &source.templates {
+        templates.template_from_named_str(name, text).map_err(|error| TextError::of_template(file, &error))?;
     }
-    Ok(Tongue { templates, words: source.words })
+    templates.set_loader(move |name| Ok(source.templates.get(name).map(|(_, text)| text.to_string())));
+    Ok(Tongue { templates, words })
 }
 
 /// The shipped label files, each replaced by `LANG/labels.toml` under `overrides` where there is one.

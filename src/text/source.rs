@@ -1,5 +1,6 @@
 //! Where texts come from: built into the program, and files that replace some of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub struct Source {
     /// Flat keys such as `role.manager`.
     pub words: BTreeMap<String, String>,
     /// Name (`mail/help/body.txt`, `groups/CODE/mail/help/body.txt`) to file and text.
-    pub templates: BTreeMap<String, (String, String)>,
+    pub templates: BTreeMap<String, (String, Cow<'static, str>)>,
 }
 
 /// By language.
@@ -31,7 +32,7 @@ pub type Sources = BTreeMap<Language, Source>;
 pub fn built_in() -> Sources {
     let mut sources = Sources::new();
     for (path, text) in BUILT_IN {
-        let _ = place(path, &format!("templates/{path}"), text, &mut sources);
+        let _ = place(path, &format!("templates/{path}"), Cow::Borrowed(*text), &mut sources);
     }
     sources
 }
@@ -59,7 +60,7 @@ pub fn read_folder(folder: &Path, sources: &mut Sources) -> Result<(), TextError
             return Err(read_error("it is larger than 1 MiB".into()));
         }
         let text = fs::read_to_string(&file).map_err(|error| read_error(error.to_string()))?;
-        place(&path, &shown, &text, sources)?;
+        place(&path, &shown, text.into(), sources)?;
     }
     Ok(())
 }
@@ -104,7 +105,7 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Tex
 }
 
 /// Puts one text where it belongs: `LANG/words.toml`, `LANG/mail/NAME/PART`, `groups/CODE/LANG/mail/NAME/PART`.
-fn place(path: &str, file: &str, text: &str, sources: &mut Sources) -> Result<(), TextError> {
+fn place(path: &str, file: &str, text: Cow<'static, str>, sources: &mut Sources) -> Result<(), TextError> {
     let parts: Vec<_> = path.split('/').collect();
     let (group, language, rest) = match &parts[..] {
         ["groups", code, language, rest @ ..] => (Some(*code), *language, rest),
@@ -124,7 +125,7 @@ fn place(path: &str, file: &str, text: &str, sources: &mut Sources) -> Result<()
         }
         ["mail", name, part] => {
             let own = group.map(|code| format!("groups/{}/", code.to_ascii_uppercase())).unwrap_or_default();
-            source.templates.insert(format!("{own}mail/{name}/{part}"), (file.to_owned(), text.to_owned()));
+            source.templates.insert(format!("{own}mail/{name}/{part}"), (file.to_owned(), text));
         }
         _ => {}
     }

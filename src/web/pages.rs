@@ -30,6 +30,8 @@ type Words = BTreeMap<String, String>;
 pub struct Pages {
     environment: Environment<'static>,
     words: BTreeMap<Language, Words>,
+    /// The same, as templates get them; made once, because a page has hundreds.
+    shown: BTreeMap<Language, Value>,
     style: String,
     style_version: String,
 }
@@ -117,7 +119,8 @@ impl Pages {
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_filter("encoded", |text: String| encoded(&text));
         environment.add_filter("fill", |pattern: String, values: Rest<String>| fill(&pattern, &values));
-        let mut pages = Self { environment, words: BTreeMap::new(), style: String::new(), style_version: String::new() };
+        let mut pages =
+            Self { environment, words: BTreeMap::new(), shown: BTreeMap::new(), style: String::new(), style_version: String::new() };
         for (name, built_in) in WEB_FILES {
             let text = replaced(overrides, name)?.unwrap_or_else(|| (*built_in).to_owned());
             pages.add(name, text)?;
@@ -134,6 +137,7 @@ impl Pages {
             }
         }
         pages.words.retain(|language, _| languages.contains(language) || *language == Language::ENGLISH);
+        pages.shown = pages.words.iter().map(|(language, words)| (*language, Value::from(Serde(words)))).collect();
         pages.style_version = HEXLOWER.encode(&Sha256::digest(&pages.style)[..6]);
         Ok(pages)
     }
@@ -186,7 +190,7 @@ impl Pages {
             .collect();
         let (visit, words) = (place.visit, self.words.get(&place.language));
         let frame = context! {
-            t => Value::from(Serde(words)),
+            t => self.shown.get(&place.language).cloned().unwrap_or_default(),
             lang => place.language.as_str(),
             dir => direction(place.language),
             service => place.service,
