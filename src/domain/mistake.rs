@@ -151,6 +151,8 @@ mistakes! {
     TokenTaken "token-taken" "there is a token \"{0}\" already; revoke it or give another name";
     /// A confirmation that was overtaken.
     ConfirmationBusy "confirmation-busy" "the confirmation could not be noted, because others wrote at once; answer again";
+    /// Settings that somebody else changed since the form was made.
+    SettingsChanged "settings-changed" "somebody else changed the settings of {0} while you had them before you; look at them as they are now and change them again";
 }
 
 impl Mistake {

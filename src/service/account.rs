@@ -172,24 +172,29 @@ pub async fn set(
     fields: &[String],
     dry_run: bool,
 ) -> Result<AccountChange, Failure> {
-    let before = find(services, address).await?;
-    let mut account = before.clone();
-    for field in fields {
-        let (key, value) = field.split_once('=').ok_or_else(|| Failure::Invalid(format!("\"{field}\" has no \"=\": write key=value")))?;
-        builtin::set(&mut account, key.trim(), value).map_err(|why| Failure::Invalid(format!("{key}: {why}")))?;
-    }
-    for address in &account.addresses {
-        let holder = services.store.account_by_address(address).await?;
-        if holder.is_some_and(|holder| holder.id != account.id) {
-            return Err(Mistake::AddressTaken.about([address]).into());
-        }
-    }
-    let vouched = !dry_run && matches!((&before.standing, &account.standing), (Standing::Unconfirmed { .. }, Standing::Active));
-    let changed = change(services, actor, "account set", before, account.clone(), dry_run).await?;
-    if vouched {
-        reconfirm::vouched(services, &account).await?;
-    }
-    Ok(changed)
+    services
+        .alone(async {
+            let before = find(services, address).await?;
+            let mut account = before.clone();
+            for field in fields {
+                let (key, value) =
+                    field.split_once('=').ok_or_else(|| Failure::Invalid(format!("\"{field}\" has no \"=\": write key=value")))?;
+                builtin::set(&mut account, key.trim(), value).map_err(|why| Failure::Invalid(format!("{key}: {why}")))?;
+            }
+            for address in &account.addresses {
+                let holder = services.store.account_by_address(address).await?;
+                if holder.is_some_and(|holder| holder.id != account.id) {
+                    return Err(Mistake::AddressTaken.about([address]).into());
+                }
+            }
+            let vouched = !dry_run && matches!((&before.standing, &account.standing), (Standing::Unconfirmed { .. }, Standing::Active));
+            let changed = change(services, actor, "account set", before, account.clone(), dry_run).await?;
+            if vouched {
+                reconfirm::vouched(services, &account).await?;
+            }
+            Ok(changed)
+        })
+        .await
 }
 
 /// Suspends an account until `set ADDRESS standing=active`; its subscriptions rest.
@@ -203,16 +208,20 @@ pub async fn suspend(
     reason: &str,
     dry_run: bool,
 ) -> Result<AccountChange, Failure> {
-    let before = find(services, address).await?;
-    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
-    let account = match before.standing {
-        Standing::Suspended { .. } => before.clone(),
-        Standing::Active | Standing::Unconfirmed { .. } => {
-            Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() }
-        }
-    };
-    let change = change(services, actor, "account suspend", before, account, dry_run).await?;
-    Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
+    services
+        .alone(async {
+            let before = find(services, address).await?;
+            let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+            let account = match before.standing {
+                Standing::Suspended { .. } => before.clone(),
+                Standing::Active | Standing::Unconfirmed { .. } => {
+                    Account { standing: Standing::Suspended { since: services.now(), reason }, ..before.clone() }
+                }
+            };
+            let change = change(services, actor, "account suspend", before, account, dry_run).await?;
+            Ok(if change.change == "changed" { AccountChange { change: "suspended", ..change } } else { change })
+        })
+        .await
 }
 
 /// Everything that is kept about a person.

@@ -100,36 +100,41 @@ pub struct GroupReport {
 /// # Errors
 /// `Invalid` with every mistake of the file, one a line; nothing is changed then. Or the store failed.
 pub async fn apply(services: &Services, actor: &Actor, text: &str, file: &str, dry_run: bool) -> Result<ApplyReport, Failure> {
-    let existing: Vec<Group> = services.groups().iter().map(|group| Group::clone(group)).collect();
-    let (groups, warnings) = parse(text, file, &services.config, &existing)
-        .map_err(|problems| Failure::Invalid(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
-    let before: BTreeMap<&GroupCode, &Group> = existing.iter().map(|group| (&group.code, group)).collect();
-    let changes: Vec<GroupChange> = groups.iter().map(|group| compare(before.get(&group.code).copied(), group)).collect();
-    let mut report = ApplyReport { dry_run, groups: changes, warnings, rejudged: Vec::new() };
-    let changed: Vec<Group> =
-        groups.into_iter().zip(&report.groups).filter(|(_, change)| change.change != "unchanged").map(|(group, _)| group).collect();
-    if dry_run || changed.is_empty() {
-        return Ok(report);
-    }
-    let codes: Vec<GroupCode> = changed.iter().map(|group| group.code.clone()).collect();
-    services.store.put_groups(changed).await?;
-    services.reload_groups().await?;
-    let mut rejudged = Vec::new();
-    for (code, change) in codes.iter().zip(report.groups.iter_mut().filter(|change| change.change != "unchanged")) {
-        let fields: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
-        services.audit(actor, "group apply", Some(code), format!("{} {}", change.change, fields.join(", "))).await?;
-        if change.change == "changed" {
-            rejudged.extend(rights::rejudge_group(services, actor, code).await?);
-        }
-        let group = services.group(code)?;
-        let matter = if change.change == "new" { Matter::Created } else { Matter::Changed };
-        let about: Vec<&str> = fields.into_iter().filter(|field| FOUNDING.contains(field)).collect();
-        if !group.retired && (matter == Matter::Created || !about.is_empty()) {
-            change.draft = liaison::draft(services, &group, matter, &about).await?.map(|id| id.to_string());
-        }
-    }
-    report.rejudged = rejudged;
-    Ok(report)
+    services
+        .alone(async {
+            services.reload_groups().await?;
+            let existing: Vec<Group> = services.groups().iter().map(|group| Group::clone(group)).collect();
+            let (groups, warnings) = parse(text, file, &services.config, &existing)
+                .map_err(|problems| Failure::Invalid(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+            let before: BTreeMap<&GroupCode, &Group> = existing.iter().map(|group| (&group.code, group)).collect();
+            let changes: Vec<GroupChange> = groups.iter().map(|group| compare(before.get(&group.code).copied(), group)).collect();
+            let mut report = ApplyReport { dry_run, groups: changes, warnings, rejudged: Vec::new() };
+            let changed: Vec<Group> =
+                groups.into_iter().zip(&report.groups).filter(|(_, change)| change.change != "unchanged").map(|(group, _)| group).collect();
+            if dry_run || changed.is_empty() {
+                return Ok(report);
+            }
+            let codes: Vec<GroupCode> = changed.iter().map(|group| group.code.clone()).collect();
+            services.store.put_groups(changed).await?;
+            services.reload_groups().await?;
+            let mut rejudged = Vec::new();
+            for (code, change) in codes.iter().zip(report.groups.iter_mut().filter(|change| change.change != "unchanged")) {
+                let fields: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
+                services.audit(actor, "group apply", Some(code), format!("{} {}", change.change, fields.join(", "))).await?;
+                if change.change == "changed" {
+                    rejudged.extend(rights::rejudge_group(services, actor, code).await?);
+                }
+                let group = services.group(code)?;
+                let matter = if change.change == "new" { Matter::Created } else { Matter::Changed };
+                let about: Vec<&str> = fields.into_iter().filter(|field| FOUNDING.contains(field)).collect();
+                if !group.retired && (matter == Matter::Created || !about.is_empty()) {
+                    change.draft = liaison::draft(services, &group, matter, &about).await?.map(|id| id.to_string());
+                }
+            }
+            report.rejudged = rejudged;
+            Ok(report)
+        })
+        .await
 }
 
 /// All groups, by code.
@@ -169,28 +174,33 @@ pub async fn show(services: &Services, code: &GroupCode) -> Result<GroupReport, 
 /// # Errors
 /// When there is none of that code, it is still the parent of a living one, or the store fails.
 pub async fn retire(services: &Services, actor: &Actor, code: &GroupCode, dry_run: bool) -> Result<GroupChange, Failure> {
-    let group = services.group(code)?;
-    if group.retired {
-        return Ok(GroupChange { code: code.to_string(), change: "unchanged", fields: Vec::new(), draft: None });
-    }
-    let children: Vec<String> = services
-        .groups()
-        .iter()
-        .filter(|other| !other.retired && other.parent.as_ref() == Some(code))
-        .map(|other| other.code.to_string())
-        .collect();
-    if !children.is_empty() {
-        return Err(Mistake::GroupIsParent.about([code.to_string(), children.join(", ")]).into());
-    }
-    let ended = Group { retired: true, ..Group::clone(&group) };
-    let mut change = compare(Some(&group), &ended);
-    if !dry_run {
-        services.store.put_groups(vec![ended.clone()]).await?;
-        services.reload_groups().await?;
-        services.audit(actor, "group retire", Some(code), "ended").await?;
-        change.draft = liaison::draft(services, &ended, Matter::Ended, &[]).await?.map(|id| id.to_string());
-    }
-    Ok(change)
+    services
+        .alone(async {
+            services.reload_groups().await?;
+            let group = services.group(code)?;
+            if group.retired {
+                return Ok(GroupChange { code: code.to_string(), change: "unchanged", fields: Vec::new(), draft: None });
+            }
+            let children: Vec<String> = services
+                .groups()
+                .iter()
+                .filter(|other| !other.retired && other.parent.as_ref() == Some(code))
+                .map(|other| other.code.to_string())
+                .collect();
+            if !children.is_empty() {
+                return Err(Mistake::GroupIsParent.about([code.to_string(), children.join(", ")]).into());
+            }
+            let ended = Group { retired: true, ..Group::clone(&group) };
+            let mut change = compare(Some(&group), &ended);
+            if !dry_run {
+                services.store.put_groups(vec![ended.clone()]).await?;
+                services.reload_groups().await?;
+                services.audit(actor, "group retire", Some(code), "ended").await?;
+                change.draft = liaison::draft(services, &ended, Matter::Ended, &[]).await?.map(|id| id.to_string());
+            }
+            Ok(change)
+        })
+        .await
 }
 
 fn line(services: &Services, group: &Group) -> GroupLine {

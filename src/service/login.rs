@@ -26,39 +26,43 @@ const BOUND: &str = "oidc-accounts";
 /// # Errors
 /// When the store fails.
 pub async fn account(services: &Services, issuer: &str, known: &Known) -> Result<Option<Account>, Failure> {
-    let subject = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(&known.subject).finalize();
-    let subject = data_encoding::HEXLOWER.encode(&subject);
-    if let Some((_, id)) = services.store.entry(SUBJECTS, &subject).await? {
-        let id = std::str::from_utf8(&id).ok().and_then(|id| id.parse::<AccountId>().ok());
-        if let Some(account) = match id {
-            Some(id) => services.store.account(id).await?,
-            None => None,
-        } {
-            return Ok(Some(follow(services, account, known).await?));
-        }
-    }
-    let Ok(address) = known.email.parse::<EmailAddress>() else { return Ok(None) };
-    let account = if let Some(account) = services.store.account_by_address(&address).await? {
-        account
-    } else {
-        let id = AccountId::new(services.now(), services.chance());
-        let account = with_claims(Account { source: SOURCE.into(), ..builtin::blank(id, vec![address.clone()]) }, known);
-        services.store.put_accounts(vec![account.clone()]).await?;
-        // Somebody who was erased and signs in again comes back of her own will.
-        super::account::lift(services, &address).await?;
-        services.audit(&Actor::from(&address), "account made by sign-in", None, account.address().as_str()).await?;
-        account
-    };
-    let key = account.id.to_string();
-    // First come, first bound; whoever loses the race is another subject, or the same one at the same time.
-    let bound = services.store.put_entry(BOUND, &key, 0, subject.clone().into_bytes()).await?.is_some();
-    if !bound && services.store.entry(BOUND, &key).await?.is_none_or(|(_, other)| other != subject.as_bytes()) {
-        tracing::warn!(account = %account.id, "A sign-in by another subject of the provider was refused");
-        return Ok(None);
-    }
-    let version = services.store.entry(SUBJECTS, &subject).await?.map_or(0, |(version, _)| version);
-    services.store.put_entry(SUBJECTS, &subject, version, key.into_bytes()).await?;
-    Ok(Some(follow(services, account, known).await?))
+    services
+        .alone(async {
+            let subject = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(&known.subject).finalize();
+            let subject = data_encoding::HEXLOWER.encode(&subject);
+            if let Some((_, id)) = services.store.entry(SUBJECTS, &subject).await? {
+                let id = std::str::from_utf8(&id).ok().and_then(|id| id.parse::<AccountId>().ok());
+                if let Some(account) = match id {
+                    Some(id) => services.store.account(id).await?,
+                    None => None,
+                } {
+                    return Ok(Some(follow(services, account, known).await?));
+                }
+            }
+            let Ok(address) = known.email.parse::<EmailAddress>() else { return Ok(None) };
+            let account = if let Some(account) = services.store.account_by_address(&address).await? {
+                account
+            } else {
+                let id = AccountId::new(services.now(), services.chance());
+                let account = with_claims(Account { source: SOURCE.into(), ..builtin::blank(id, vec![address.clone()]) }, known);
+                services.store.put_accounts(vec![account.clone()]).await?;
+                // Somebody who was erased and signs in again comes back of her own will.
+                super::account::lift(services, &address).await?;
+                services.audit(&Actor::from(&address), "account made by sign-in", None, account.address().as_str()).await?;
+                account
+            };
+            let key = account.id.to_string();
+            // First come, first bound; whoever loses the race is another subject, or the same one at the same time.
+            let bound = services.store.put_entry(BOUND, &key, 0, subject.clone().into_bytes()).await?.is_some();
+            if !bound && services.store.entry(BOUND, &key).await?.is_none_or(|(_, other)| other != subject.as_bytes()) {
+                tracing::warn!(account = %account.id, "A sign-in by another subject of the provider was refused");
+                return Ok(None);
+            }
+            let version = services.store.entry(SUBJECTS, &subject).await?.map_or(0, |(version, _)| version);
+            services.store.put_entry(SUBJECTS, &subject, version, key.into_bytes()).await?;
+            Ok(Some(follow(services, account, known).await?))
+        })
+        .await
 }
 
 /// Forgets which subject an account is bound to (erasure).

@@ -44,6 +44,7 @@ pub mod timetable;
 pub mod token;
 #[cfg(test)]
 mod trial;
+mod turn;
 pub mod webhook;
 
 use std::collections::BTreeMap;
@@ -185,6 +186,8 @@ pub struct Services {
     /// All meetings, for pages and jobs.
     pub meetings: kept::Kept<Vec<crate::domain::meeting::Meeting>>,
     groups: RwLock<Arc<GroupTable>>,
+    /// Held by the change that has its turn ([`Services::alone`]).
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Members read from the store at a time.
@@ -220,6 +223,7 @@ impl Services {
             statements: kept::Kept::default(),
             meetings: kept::Kept::default(),
             groups: RwLock::default(),
+            turn: tokio::sync::Mutex::default(),
         };
         services.reload_groups().await?;
         Ok(services)

@@ -104,8 +104,12 @@ pub async fn begin(services: &Services, actor: &Actor, wanted: &NewPeriod) -> Re
     };
     let renamed = rename(services, wanted, &concerned, &mut report)?;
     if !wanted.dry_run && !renamed.is_empty() {
-        services.store.put_groups(renamed).await?;
-        services.reload_groups().await?;
+        services
+            .alone(async {
+                services.store.put_groups(renamed).await?;
+                services.reload_groups().await
+            })
+            .await?;
         for list in &report.lists {
             let code = list.group.parse().map_err(Failure::Invalid)?;
             services.audit(actor, "group new-period", Some(&code), format!("list {} is now {}", list.from, list.to)).await?;
@@ -213,20 +217,26 @@ async fn ask(
 /// # Errors
 /// When the store fails.
 pub async fn confirmed(services: &Services, request: &Request) -> Result<usize, Failure> {
-    let Some(account) = services.store.account_by_address(&request.address).await? else { return Ok(0) };
-    let mut stays = 0;
-    for subscription in named(services, request, &account).await? {
-        match &subscription.state {
-            SubscriptionState::Active => stays += 1,
-            SubscriptionState::Suspended(reason) if reason.rule == Rule::NotConfirmed => {
-                stays += 1;
-                services.store.put_subscriptions(vec![Subscription { state: SubscriptionState::Active, ..subscription }]).await?;
+    services
+        .alone(async {
+            let Some(account) = services.store.account_by_address(&request.address).await? else { return Ok(0) };
+            let mut stays = 0;
+            for subscription in named(services, request, &account).await? {
+                match &subscription.state {
+                    SubscriptionState::Active => stays += 1,
+                    SubscriptionState::Suspended(reason) if reason.rule == Rule::NotConfirmed => {
+                        stays += 1;
+                        services.store.put_subscriptions(vec![Subscription { state: SubscriptionState::Active, ..subscription }]).await?;
+                    }
+                    _ => {}
+                }
             }
-            _ => {}
-        }
-    }
-    services.audit(&Actor::from(&request.address), "subscription confirm", Some(&request.group), request.arguments.join(", ")).await?;
-    Ok(stays)
+            services
+                .audit(&Actor::from(&request.address), "subscription confirm", Some(&request.group), request.arguments.join(", "))
+                .await?;
+            Ok(stays)
+        })
+        .await
 }
 
 /// Nobody answered in time: her subscriptions rest, but for those with a role.
@@ -234,18 +244,25 @@ pub async fn confirmed(services: &Services, request: &Request) -> Result<usize, 
 /// # Errors
 /// When the store fails.
 pub async fn not_confirmed(services: &Services, request: &Request) -> Result<(), Failure> {
-    let Some(account) = services.store.account_by_address(&request.address).await? else { return Ok(()) };
-    let day = civil::day(services.config.service.timezone, request.expires - chrono::TimeDelta::seconds(1));
-    for subscription in named(services, request, &account).await? {
-        if !subscription.is_active() || subscription.role > Role::Member {
-            continue;
-        }
-        let code = subscription.group.clone();
-        let reason = Reason::new(Rule::NotConfirmed, [account.address().to_string(), code.to_string(), day.to_string()]);
-        services.audit(&Actor::job("requests"), "subscription rest", Some(&code), reason.text()).await?;
-        services.store.put_subscriptions(vec![Subscription { state: SubscriptionState::Suspended(reason), ..subscription }]).await?;
-    }
-    Ok(())
+    services
+        .alone(async {
+            let Some(account) = services.store.account_by_address(&request.address).await? else { return Ok(()) };
+            let day = civil::day(services.config.service.timezone, request.expires - chrono::TimeDelta::seconds(1));
+            for subscription in named(services, request, &account).await? {
+                if !subscription.is_active() || subscription.role > Role::Member {
+                    continue;
+                }
+                let code = subscription.group.clone();
+                let reason = Reason::new(Rule::NotConfirmed, [account.address().to_string(), code.to_string(), day.to_string()]);
+                services.audit(&Actor::job("requests"), "subscription rest", Some(&code), reason.text()).await?;
+                services
+                    .store
+                    .put_subscriptions(vec![Subscription { state: SubscriptionState::Suspended(reason), ..subscription }])
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Her subscriptions in the groups that she was asked about.

@@ -299,20 +299,24 @@ async fn roster(services: &Services, name: &str) -> Result<Vec<Account>, Failure
 
 /// Nobody answered in time: the accounts rest, but for those with a role. Returns how many.
 async fn rest(services: &Services, unit: &Unit, by: NaiveDate) -> Result<usize, Failure> {
-    let people = match unit {
-        Unit::Person(id) => services.store.account(*id).await?.into_iter().collect(),
-        Unit::Roster(name) => roster(services, name).await?,
-    };
-    let mut resting = 0;
-    for account in people {
-        if has_role(services, &account).await? {
-            continue;
-        }
-        let standing = Standing::Unconfirmed { since: services.now(), by };
-        put(services, &Actor::job("reconfirm"), "account rest", Account { standing, ..account }).await?;
-        resting += 1;
-    }
-    Ok(resting)
+    services
+        .alone(async {
+            let people = match unit {
+                Unit::Person(id) => services.store.account(*id).await?.into_iter().collect(),
+                Unit::Roster(name) => roster(services, name).await?,
+            };
+            let mut resting = 0;
+            for account in people {
+                if has_role(services, &account).await? {
+                    continue;
+                }
+                let standing = Standing::Unconfirmed { since: services.now(), by };
+                put(services, &Actor::job("reconfirm"), "account rest", Account { standing, ..account }).await?;
+                resting += 1;
+            }
+            Ok(resting)
+        })
+        .await
 }
 
 async fn has_role(services: &Services, account: &Account) -> Result<bool, Failure> {
@@ -332,27 +336,31 @@ async fn put(services: &Services, actor: &Actor, act: &str, account: Account) ->
 /// # Errors
 /// When the store fails.
 pub async fn confirmed(services: &Services, request: &Request) -> Result<(), Failure> {
-    let Some(unit) = Unit::of(request) else { return Ok(()) };
-    note(services, &unit).await?;
-    let actor = Actor::from(&request.address);
-    let mut people = Vec::new();
-    match &unit {
-        Unit::Person(id) => people.extend(services.store.account(*id).await?),
-        Unit::Roster(name) => {
-            let mut after = None;
-            loop {
-                let page = services.store.accounts(after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.id);
-                people.extend(page.into_iter().filter(|account| roster_name(account).is_some_and(|own| own == *name)));
+    services
+        .alone(async {
+            let Some(unit) = Unit::of(request) else { return Ok(()) };
+            note(services, &unit).await?;
+            let actor = Actor::from(&request.address);
+            let mut people = Vec::new();
+            match &unit {
+                Unit::Person(id) => people.extend(services.store.account(*id).await?),
+                Unit::Roster(name) => {
+                    let mut after = None;
+                    loop {
+                        let page = services.store.accounts(after, PAGE).await?;
+                        let Some(last) = page.last() else { break };
+                        after = Some(last.id);
+                        people.extend(page.into_iter().filter(|account| roster_name(account).is_some_and(|own| own == *name)));
+                    }
+                }
             }
-        }
-    }
-    services.audit(&actor, "account confirm", None, unit.arguments().join(" ")).await?;
-    for account in people.into_iter().filter(|account| matches!(account.standing, Standing::Unconfirmed { .. })) {
-        put(services, &actor, "account return", Account { standing: Standing::Active, ..account }).await?;
-    }
-    Ok(())
+            services.audit(&actor, "account confirm", None, unit.arguments().join(" ")).await?;
+            for account in people.into_iter().filter(|account| matches!(account.standing, Standing::Unconfirmed { .. })) {
+                put(services, &actor, "account return", Account { standing: Standing::Active, ..account }).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Somebody who may has put an account in force again that rested for want of a confirmation.
@@ -426,21 +434,25 @@ pub fn may_be_let_go(account: &Account) -> bool {
 /// # Errors
 /// When the store fails.
 pub async fn left(services: &Services, request: &Request, who: &[AccountId]) -> Result<usize, Failure> {
-    let Some(Unit::Roster(name)) = Unit::of(request) else { return Ok(0) };
-    let actor = Actor::from(&request.address);
-    let mut gone = 0;
-    for id in who {
-        let Some(account) = services.store.account(*id).await? else { continue };
-        let asked_about =
-            roster_name(&account).is_some_and(|own| own == name) && gate::why_not_in_force(&account, services.today()).is_none();
-        if !asked_about || !may_be_let_go(&account) {
-            continue;
-        }
-        let standing = Standing::Suspended { since: services.now(), reason: format!("has left, says {}", request.address) };
-        put(services, &actor, "account leave", Account { standing, ..account }).await?;
-        gone += 1;
-    }
-    Ok(gone)
+    services
+        .alone(async {
+            let Some(Unit::Roster(name)) = Unit::of(request) else { return Ok(0) };
+            let actor = Actor::from(&request.address);
+            let mut gone = 0;
+            for id in who {
+                let Some(account) = services.store.account(*id).await? else { continue };
+                let asked_about =
+                    roster_name(&account).is_some_and(|own| own == name) && gate::why_not_in_force(&account, services.today()).is_none();
+                if !asked_about || !may_be_let_go(&account) {
+                    continue;
+                }
+                let standing = Standing::Suspended { since: services.now(), reason: format!("has left, says {}", request.address) };
+                put(services, &actor, "account leave", Account { standing, ..account }).await?;
+                gone += 1;
+            }
+            Ok(gone)
+        })
+        .await
 }
 
 /// Forgets what is noted of an account that is erased.

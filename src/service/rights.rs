@@ -54,12 +54,16 @@ pub async fn may_moderate(services: &Services, group: &Group, account: &Account)
 /// # Errors
 /// When the store fails.
 pub async fn rejudge_accounts(services: &Services, actor: &Actor, accounts: &[AccountId]) -> Result<Vec<Rejudged>, Failure> {
-    let mut changes = Vec::new();
-    for id in accounts {
-        let account = services.store.account(*id).await?;
-        changes.extend(judge_account(services, *id, account.as_ref()).await?);
-    }
-    write(services, actor, changes).await
+    services
+        .alone(async {
+            let mut changes = Vec::new();
+            for id in accounts {
+                let account = services.store.account(*id).await?;
+                changes.extend(judge_account(services, *id, account.as_ref()).await?);
+            }
+            write(services, actor, changes).await
+        })
+        .await
 }
 
 /// What [`rejudge_accounts`] would do if these accounts were in the store as given; changes nothing.
@@ -84,11 +88,18 @@ pub async fn rejudge_group(services: &Services, actor: &Actor, code: &GroupCode)
     let mut rejudged = Vec::new();
     let mut after = None;
     loop {
-        let page = services.store.members_of_group(code, after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.account);
-        let changes = page.into_iter().filter_map(|(subscription, account)| changed(&group, subscription, Some(&account), today)).collect();
-        rejudged.extend(write(services, actor, changes).await?);
+        let page = services
+            .alone(async {
+                let page = services.store.members_of_group(code, after, PAGE).await?;
+                let Some((last, _)) = page.last() else { return Ok(None) };
+                let last = last.account;
+                let changes = page.into_iter().filter_map(|(subscription, account)| changed(&group, subscription, Some(&account), today));
+                Ok(Some((last, write(services, actor, changes.collect()).await?)))
+            })
+            .await?;
+        let Some((last, changes)) = page else { break };
+        after = Some(last);
+        rejudged.extend(changes);
     }
     Ok(rejudged)
 }

@@ -391,6 +391,23 @@ pub trait Store:
     async fn health(&self) -> Result<()>;
     /// Writes everything out and closes; later verbs fail.
     async fn close(&self) -> Result<()>;
+    /// The turn of a change that reads several records and writes them: no other node gets one until it ends. Whoever asks has made
+    /// sure that its own process asks once at a time; a store for one process has nothing more to do.
+    async fn turn(&self) -> Result<Box<dyn Turn>> {
+        Ok(Box::new(()))
+    }
+}
+
+/// A turn of [`Store::turn`]; dropped, it ends as well, if less quickly.
+#[async_trait]
+pub trait Turn: Send {
+    /// Lets the next one have it.
+    async fn end(self: Box<Self>);
+}
+
+#[async_trait]
+impl Turn for () {
+    async fn end(self: Box<Self>) {}
 }
 
 /// Which store, and where: what [`open`] needs of the configuration.

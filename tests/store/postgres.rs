@@ -40,6 +40,24 @@ mod plain {
     crate::all_cases!(crate::postgres::PostgresFactory::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_never_have_their_turn_at_once() {
+    let factory = PostgresFactory::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (factory.open().await, PostgresStore::open(folder.path(), factory.options()).await.unwrap());
+    for lets_go_properly in [true, false] {
+        let turn = one.turn().await.unwrap();
+        let mut next = Box::pin(other.turn());
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), &mut next).await.is_err(), "the other one waits");
+        if lets_go_properly {
+            turn.end().await;
+        } else {
+            drop(turn);
+        }
+        next.await.unwrap().end().await;
+    }
+}
+
 /// What a node answers that is to work on a database which another release wrote.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_or_altered_database_is_refused_and_an_older_one_brought_forward_once() {

@@ -246,6 +246,14 @@ async fn a_change_of_what_somebody_else_changed_is_refused() {
     let late = program.send("PATCH", path, &[&format!("If-Match: {tag}")], &set).await;
     assert_eq!((late.status, late.field("content-type")), (412, "application/problem+json"));
     assert!(program.get(path).await.body.contains("Conatel"));
+    // Of many who saw the same, one is in time, also when all come at the same moment.
+    let tag = format!("If-Match: {}", program.get(path).await.field("etag"));
+    let sets: Vec<Value> = (0..6).map(|number| json!({ "fields": { "organisation": format!("Number {number}") } })).collect();
+    let fields = [tag.as_str()];
+    let answers = futures_util::future::join_all(sets.iter().map(|set| program.send("PATCH", path, &fields, set))).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,6 +129,12 @@ async fn what_a_group_asks_is_set_on_its_page_and_only_an_operator_ends_the_seco
     assert!(page.body.contains("eve@x.example") && page.body.contains("Trabajo") && page.body.contains(" disabled"), "{}", page.body);
     let shown = stage.get(Who::Anonymous, &format!("/groups/{GROUP}/data-protection?lang=es")).await;
     assert!(shown.body.contains("Trabajo"), "{}", shown.body);
+    // A form that was made before somebody else's change takes nothing back.
+    let as_of = page.body.split("name=\"as_of\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let body = format!("as_of={as_of}&guest_liaison=none");
+    assert_eq!(stage.post(Who::Manager, &path, &body).await.status, 303);
+    let stale = stage.post(Who::Manager, &path, &format!("as_of={as_of}&guest_liaison=full")).await;
+    assert!(stale.status == 422 && stale.body.contains("somebody else changed the settings"), "{}", stale.body);
     let alone = stage.post(Who::Manager, &path, "release_by=1").await;
     assert!(alone.status == 422 && alone.body.contains("Only those who run the service"), "{}", alone.body);
     let wrong = stage.post(Who::Manager, &path, "banned=nobody&moderate=no").await;

@@ -136,16 +136,21 @@ pub async fn look(services: &Services, account: &Account, token: &str) -> Result
 /// # Errors
 /// When the store fails.
 pub async fn confirm(services: &Services, actor: &Actor, account: &Account, token: &str) -> Result<Option<EmailAddress>, Failure> {
-    let Some((key, wish)) = found(services, account, token).await? else { return Ok(None) };
-    services.store.remove_entry(WISHES, &key).await?;
-    // Somebody may have got it since.
-    if services.store.account_by_address(&wish.address).await?.is_some() {
-        return Ok(None);
-    }
-    let mut after = account.clone();
-    after.addresses.push(wish.address.clone());
-    change(services, actor, "account address", account.clone(), after, false).await?;
-    Ok(Some(wish.address))
+    services
+        .alone(async {
+            let account = &as_now(services, account).await?;
+            let Some((key, wish)) = found(services, account, token).await? else { return Ok(None) };
+            services.store.remove_entry(WISHES, &key).await?;
+            // Somebody may have got it since.
+            if services.store.account_by_address(&wish.address).await?.is_some() {
+                return Ok(None);
+            }
+            let mut after = account.clone();
+            after.addresses.push(wish.address.clone());
+            change(services, actor, "account address", account.clone(), after, false).await?;
+            Ok(Some(wish.address))
+        })
+        .await
 }
 
 /// Takes an address from the account, or back from those that wait. The first of the rest gets the mail then.
@@ -153,24 +158,29 @@ pub async fn confirm(services: &Services, actor: &Actor, account: &Account, toke
 /// # Errors
 /// `NotFound` when she does not have it, `Invalid` when it is her only one; or when the store fails.
 pub async fn remove(services: &Services, actor: &Actor, account: &Account, address: &str) -> Result<Option<AccountChange>, Failure> {
-    for (key, wish) in wishes(services, account.id).await? {
-        if wish.address.as_str() == address && wish.until > services.now() {
-            // That she asked is still known, for an erasure.
-            let version = services.store.entry(WISHES, &key).await?.map_or(0, |(version, _)| version);
-            let over = AddressWish { until: services.now(), ..wish };
-            services.store.put_entry(WISHES, &key, version, record::encode(&over)?).await?;
-            return Ok(None);
-        }
-    }
-    let mut after = account.clone();
-    after.addresses.retain(|one| one.as_str() != address);
-    if after.addresses.len() == account.addresses.len() {
-        return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
-    }
-    if after.addresses.is_empty() {
-        return Err(Mistake::LastAddress.plain().into());
-    }
-    change(services, actor, "account address", account.clone(), after, false).await.map(Some)
+    services
+        .alone(async {
+            let account = &as_now(services, account).await?;
+            for (key, wish) in wishes(services, account.id).await? {
+                if wish.address.as_str() == address && wish.until > services.now() {
+                    // That she asked is still known, for an erasure.
+                    let version = services.store.entry(WISHES, &key).await?.map_or(0, |(version, _)| version);
+                    let over = AddressWish { until: services.now(), ..wish };
+                    services.store.put_entry(WISHES, &key, version, record::encode(&over)?).await?;
+                    return Ok(None);
+                }
+            }
+            let mut after = account.clone();
+            after.addresses.retain(|one| one.as_str() != address);
+            if after.addresses.len() == account.addresses.len() {
+                return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
+            }
+            if after.addresses.is_empty() {
+                return Err(Mistake::LastAddress.plain().into());
+            }
+            change(services, actor, "account address", account.clone(), after, false).await.map(Some)
+        })
+        .await
 }
 
 /// Sends her mail to that one of her addresses from now on; an import keeps to it as long as its source has the address.
@@ -178,14 +188,25 @@ pub async fn remove(services: &Services, actor: &Actor, account: &Account, addre
 /// # Errors
 /// `NotFound` when she does not have it; or when the store fails.
 pub async fn choose(services: &Services, actor: &Actor, account: &Account, address: &str) -> Result<AccountChange, Failure> {
-    let mut after = account.clone();
-    if !put_first(&mut after, address) {
-        return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
-    }
-    let (key, chosen) = (account.id.to_string(), after.address().key().into_bytes());
-    let version = services.store.entry(CHOSEN, &key).await?.map_or(0, |(version, _)| version);
-    services.store.put_entry(CHOSEN, &key, version, chosen).await?;
-    change(services, actor, "account address", account.clone(), after, false).await
+    services
+        .alone(async {
+            let account = &as_now(services, account).await?;
+            let mut after = account.clone();
+            if !put_first(&mut after, address) {
+                return Err(Failure::NotFound(format!("\"{}\" is no address of this account", address.escape_debug())));
+            }
+            let (key, chosen) = (account.id.to_string(), after.address().key().into_bytes());
+            let version = services.store.entry(CHOSEN, &key).await?.map_or(0, |(version, _)| version);
+            services.store.put_entry(CHOSEN, &key, version, chosen).await?;
+            change(services, actor, "account address", account.clone(), after, false).await
+        })
+        .await
+}
+
+/// The account as it is in the record, which may have changed since the page that asks was made.
+async fn as_now(services: &Services, account: &Account) -> Result<Account, Failure> {
+    let now = services.store.account(account.id).await?;
+    now.ok_or_else(|| Failure::NotFound(format!("nobody in the directory has the address {} any more", account.address())))
 }
 
 /// Puts that address in front of the others, if she has it.

@@ -137,8 +137,12 @@ pub async fn erase(services: &Services, actor: &Actor, address: &EmailAddress, d
     }
     // Last, so that an erasure that is begun again still finds them.
     addresses::forget(services, account.id).await?;
-    services.store.remove_subscriptions(account.id).await?;
-    services.store.remove_account(account.id).await?;
+    services
+        .alone(async {
+            services.store.remove_subscriptions(account.id).await?;
+            Ok(services.store.remove_account(account.id).await?)
+        })
+        .await?;
     // The trail says that it was done, not to whom.
     services.audit(&hidden(actor, &vanishing), "account erase", None, format!("{} {pseudonym}", account.id)).await?;
     fields.push(format!("{} rows of the ledger and {} entries of the audit trail show the pseudonym", replaced.recipients, replaced.audit));

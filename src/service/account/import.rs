@@ -91,6 +91,8 @@ pub(in crate::service) async fn take_over(
     source: &str,
     manner: Manner,
 ) -> Result<ImportReport, Failure> {
+    services
+        .alone(async {
     let left_out = leave_out_erased(services, &mut entries, manner).await?;
     let present = read_present(services, &entries, source, manner.sync).await?;
     let mut report =
@@ -126,6 +128,8 @@ pub(in crate::service) async fn take_over(
     }
     report.rejudged.extend(rights::rejudge_accounts(services, actor, &ids).await?);
     Ok(report)
+        })
+        .await
 }
 
 /// Takes persons out who were erased, or their tombstones away. Returns how many were taken out.

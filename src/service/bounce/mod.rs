@@ -158,13 +158,7 @@ async fn probe(services: &Services, group: &Group, account: &Account, member: &(
     record::probed(services, member).await
 }
 
-async fn suspend(
-    services: &Services,
-    group: &Group,
-    mut subscription: Subscription,
-    account: &Account,
-    summary: &str,
-) -> Result<(), Failure> {
+async fn suspend(services: &Services, group: &Group, subscription: Subscription, account: &Account, summary: &str) -> Result<(), Failure> {
     if !subscription.is_active() {
         return Ok(());
     }
@@ -191,14 +185,24 @@ async fn suspend(
         )
         .await;
     }
-    subscription.state = SubscriptionState::Suspended(reason);
-    Ok(services.store.put_subscriptions(vec![subscription]).await?)
+    rest(services, &subscription, SubscriptionState::Suspended(reason)).await
+}
+
+/// The state of a subscription, which everything else of it keeps as it is now.
+async fn rest(services: &Services, subscription: &Subscription, state: SubscriptionState) -> Result<(), Failure> {
+    services
+        .alone(async {
+            let now = services.store.subscription(&subscription.group, subscription.account).await?;
+            let Some(now) = now.filter(|now| !matches!(now.state, SubscriptionState::Unsubscribed(_))) else { return Ok(()) };
+            Ok(services.store.put_subscriptions(vec![Subscription { state, ..now }]).await?)
+        })
+        .await
 }
 
 /// "This is spam": out at once, with a note that no import overrides. Who runs the group is suspended instead, because one
 /// click on the wrong button must not leave it without a manager.
 async fn complained(services: &Services, post: &Post, recipient: &PlannedRecipient) -> Result<(), Failure> {
-    let Some((group, mut subscription, account)) = subscriber(services, post, recipient).await? else { return Ok(()) };
+    let Some((group, subscription, account)) = subscriber(services, post, recipient).await? else { return Ok(()) };
     if matches!(subscription.state, SubscriptionState::Unsubscribed(_)) {
         return Ok(());
     }
@@ -214,8 +218,8 @@ async fn complained(services: &Services, post: &Post, recipient: &PlannedRecipie
         )
         .await?;
     tell_managers(services, &group, &account, &reason).await;
-    subscription.state = if runs_it { SubscriptionState::Suspended(reason) } else { SubscriptionState::Unsubscribed(reason) };
-    Ok(services.store.put_subscriptions(vec![subscription]).await?)
+    let state = if runs_it { SubscriptionState::Suspended(reason) } else { SubscriptionState::Unsubscribed(reason) };
+    rest(services, &subscription, state).await
 }
 
 async fn tell_managers(services: &Services, group: &Group, about: &Account, reason: &Reason) {

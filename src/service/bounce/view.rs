@@ -156,6 +156,8 @@ pub async fn reset_in(
     only: Option<&GroupCode>,
     dry_run: bool,
 ) -> Result<Vec<ResetRow>, Failure> {
+    services
+        .alone(async {
     let account = services.store.account_by_address(address).await?;
     let account = account.ok_or_else(|| {
         Failure::NotFound(format!("nobody in the directory has the address {address}; `enlace bounce list` shows whose mail came back"))
@@ -195,6 +197,8 @@ pub async fn reset_in(
         }
     }
     Ok(rows)
+        })
+        .await
 }
 
 /// Forgets the score of one member of a group, who is erased.

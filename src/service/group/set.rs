@@ -57,13 +57,18 @@ pub async fn set(
     settings: &[(&str, &str)],
     dry_run: bool,
 ) -> Result<GroupChange, Failure> {
-    let group = services.group(code)?;
-    let mut form = serde_json::to_value(&*group).map_err(|error| Failure::Invalid(error.to_string()))?;
-    for (key, value) in settings {
-        put(services, &mut form, key, value)?;
-    }
-    let changed: Group = serde_json::from_value(form).map_err(|error| Failure::Invalid(format!("a setting is wrong: {error}")))?;
-    keep(services, actor, &group, changed, dry_run).await
+    services
+        .alone(async {
+            services.reload_groups().await?;
+            let group = services.group(code)?;
+            let mut form = serde_json::to_value(&*group).map_err(|error| Failure::Invalid(error.to_string()))?;
+            for (key, value) in settings {
+                put(services, &mut form, key, value)?;
+            }
+            let changed: Group = serde_json::from_value(form).map_err(|error| Failure::Invalid(format!("a setting is wrong: {error}")))?;
+            keep(services, actor, &group, changed, dry_run).await
+        })
+        .await
 }
 
 /// Changes settings given as `key=value`, as the command line and the API give them.
@@ -97,11 +102,16 @@ pub async fn set_rules(
     rules: &[MemberRule],
     dry_run: bool,
 ) -> Result<GroupChange, Failure> {
-    check_rules(rules)?;
-    let group = services.group(code)?;
-    let mut changed = Group::clone(&group);
-    changed.house.rules = rules.to_vec();
-    keep(services, actor, &group, changed, dry_run).await
+    services
+        .alone(async {
+            check_rules(rules)?;
+            services.reload_groups().await?;
+            let group = services.group(code)?;
+            let mut changed = Group::clone(&group);
+            changed.house.rules = rules.to_vec();
+            keep(services, actor, &group, changed, dry_run).await
+        })
+        .await
 }
 
 /// Reads rules of membership from `[[rule]]` tables, with the keys of `[[group.rule]]` in a groups file.

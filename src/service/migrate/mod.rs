@@ -213,9 +213,9 @@ pub async fn migrate(
         warnings: list.warnings.clone(),
         ..MigrationReport::default()
     };
-    carry::group(services, &group, &list, migration.dry_run, &mut report).await?;
+    services.alone(carry::group(services, &group, &list, migration.dry_run, &mut report)).await?;
     carry::allowed(services, actor, &group, &list, migration.dry_run, &mut report).await?;
-    carry::members(services, actor, &group, &list, migration, &mut report, progress).await?;
+    services.alone(carry::members(services, actor, &group, &list, migration, &mut report, progress)).await?;
     carry::waiting(services, &group, &list, migration.dry_run, &mut report).await?;
     let old = old_names(migration.system, &list);
     if let Some((mails, place)) = mails::find(migration, &list, &mut report.warnings) {

@@ -98,16 +98,20 @@ pub async fn add(
     invite: Invite,
     dry_run: bool,
 ) -> Result<MemberReport, Failure> {
-    let group = services.group(code)?;
-    let mut batch = Batch::new(services, actor, &group, dry_run);
-    for address in addresses {
-        let line = match address.trim().parse::<EmailAddress>() {
-            Err(error) => MemberLine::wrong(address, error.to_string()),
-            Ok(parsed) => batch.add(&parsed, settings, invite, Provenance::Manager).await?,
-        };
-        batch.lines.push(line);
-    }
-    batch.finish("member add").await
+    services
+        .alone(async {
+            let group = services.group(code)?;
+            let mut batch = Batch::new(services, actor, &group, dry_run);
+            for address in addresses {
+                let line = match address.trim().parse::<EmailAddress>() {
+                    Err(error) => MemberLine::wrong(address, error.to_string()),
+                    Ok(parsed) => batch.add(&parsed, settings, invite, Provenance::Manager).await?,
+                };
+                batch.lines.push(line);
+            }
+            batch.finish("member add").await
+        })
+        .await
 }
 
 /// Ends subscriptions.
@@ -121,16 +125,20 @@ pub async fn remove(
     addresses: &[String],
     dry_run: bool,
 ) -> Result<MemberReport, Failure> {
-    let group = services.group(code)?;
-    let mut batch = Batch::new(services, actor, &group, dry_run);
-    for text in addresses {
-        let line = match text.trim().parse::<EmailAddress>() {
-            Err(error) => MemberLine::wrong(text, error.to_string()),
-            Ok(address) => batch.remove(&address).await?,
-        };
-        batch.lines.push(line);
-    }
-    batch.finish("member remove").await
+    services
+        .alone(async {
+            let group = services.group(code)?;
+            let mut batch = Batch::new(services, actor, &group, dry_run);
+            for text in addresses {
+                let line = match text.trim().parse::<EmailAddress>() {
+                    Err(error) => MemberLine::wrong(text, error.to_string()),
+                    Ok(address) => batch.remove(&address).await?,
+                };
+                batch.lines.push(line);
+            }
+            batch.finish("member remove").await
+        })
+        .await
 }
 
 /// Changes subscriptions.
@@ -145,16 +153,20 @@ pub async fn set(
     settings: &Settings,
     dry_run: bool,
 ) -> Result<MemberReport, Failure> {
-    let group = services.group(code)?;
-    let mut batch = Batch::new(services, actor, &group, dry_run);
-    for text in addresses {
-        let line = match text.trim().parse::<EmailAddress>() {
-            Err(error) => MemberLine::wrong(text, error.to_string()),
-            Ok(address) => batch.set(&address, settings).await?,
-        };
-        batch.lines.push(line);
-    }
-    batch.finish("member set").await
+    services
+        .alone(async {
+            let group = services.group(code)?;
+            let mut batch = Batch::new(services, actor, &group, dry_run);
+            for text in addresses {
+                let line = match text.trim().parse::<EmailAddress>() {
+                    Err(error) => MemberLine::wrong(text, error.to_string()),
+                    Ok(address) => batch.set(&address, settings).await?,
+                };
+                batch.lines.push(line);
+            }
+            batch.finish("member set").await
+        })
+        .await
 }
 
 /// Work on one group that is written in one go now and then.
@@ -325,7 +337,8 @@ impl<'a> Batch<'a> {
         if self.changed.len() >= PAGE { self.flush().await } else { Ok(()) }
     }
 
-    async fn flush(&mut self) -> Result<(), Failure> {
+    /// Writes what was decided until now.
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         if !self.changed.is_empty() {
             self.services.store.put_subscriptions(std::mem::take(&mut self.changed)).await?;
         }

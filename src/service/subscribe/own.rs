@@ -34,12 +34,18 @@ pub struct Subscribed {
 /// # Errors
 /// When the store fails. A refusal is an [`Outcome`].
 pub async fn own(services: &Services, actor: &Actor, group: &Group, address: &EmailAddress, wish: Wish) -> Result<Outcome, Failure> {
-    let (account, previous) = services.holder(&group.code, address).await?;
-    match wish {
-        Wish::Subscribe => subscribe(services, actor, group, address, account, previous).await,
-        Wish::Unsubscribe => unsubscribe(services, actor, group, address, previous).await,
-        Wish::Set(settings) => set(services, actor, group, address, previous, &Settings { role: None, moderated: None, ..settings }).await,
-    }
+    services
+        .alone(async {
+            let (account, previous) = services.holder(&group.code, address).await?;
+            match wish {
+                Wish::Subscribe => subscribe(services, actor, group, address, account, previous).await,
+                Wish::Unsubscribe => unsubscribe(services, actor, group, address, previous).await,
+                Wish::Set(settings) => {
+                    set(services, actor, group, address, previous, &Settings { role: None, moderated: None, ..settings }).await
+                }
+            }
+        })
+        .await
 }
 
 /// Her subscriptions in all groups, by code.

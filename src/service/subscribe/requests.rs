@@ -111,35 +111,41 @@ pub async fn confirm(services: &Services, id: RequestId) -> Result<Outcome, Fail
 /// # Errors
 /// `NotFound` if it was answered before or has lapsed; or when the store fails.
 pub async fn decide(services: &Services, actor: &Actor, id: RequestId, approve: bool) -> Result<Outcome, Failure> {
-    let request = take(services, id, |verb| verb == APPROVE).await?;
-    let group = services.group(&request.group)?;
-    let address = &request.address;
-    let (account, subscription) = services.holder(&group.code, address).await?;
-    let pending = subscription.filter(|subscription| matches!(subscription.state, SubscriptionState::Pending(_)));
-    let Some(mut subscription) = pending else {
-        return Ok(Outcome::NotSubscribed(Reason::new(Rule::NotSubscribed, [address.as_str(), group.code.as_str()])));
-    };
-    let declined = |why: &str| Reason::new(Rule::RequestDeclined, [address.as_str(), group.code.as_str(), why]);
-    // The right may have gone while the request lay there.
-    let verdict = gate::may_subscribe(&group, address, account.as_ref(), Some(&subscription), Way::ByManager, services.today());
-    let (state, outcome) = match (approve, verdict) {
-        (true, Verdict::Accept(reason)) => (SubscriptionState::Active, Outcome::Subscribed(reason)),
-        (true, Verdict::Refuse(reason) | Verdict::Hold(reason) | Verdict::Confirm(reason)) => {
-            (SubscriptionState::Unsubscribed(declined(&format!(": {reason}"))), Outcome::Refused(reason))
-        }
-        (false, _) => (SubscriptionState::Unsubscribed(declined("")), Outcome::Declined(declined(""))),
-    };
-    subscription.state = state;
-    services.store.put_subscriptions(vec![subscription.clone()]).await?;
-    if subscription.is_active()
-        && let Some(account) = &account
-    {
-        calendars::joined(services, &group.code, &[(subscription, account.clone())]).await;
-    }
-    services.audit(actor, if approve { "request approve" } else { "request decline" }, Some(&group.code), address.to_string()).await?;
-    let context = json!({ "outcome": outcome.key(), "reason": outcome.reason().map(ToString::to_string) });
-    tell(services, &group, address, account.as_ref(), "request-decided", context, Allowance::Notice).await;
-    Ok(outcome)
+    services
+        .alone(async {
+            let request = take(services, id, |verb| verb == APPROVE).await?;
+            let group = services.group(&request.group)?;
+            let address = &request.address;
+            let (account, subscription) = services.holder(&group.code, address).await?;
+            let pending = subscription.filter(|subscription| matches!(subscription.state, SubscriptionState::Pending(_)));
+            let Some(mut subscription) = pending else {
+                return Ok(Outcome::NotSubscribed(Reason::new(Rule::NotSubscribed, [address.as_str(), group.code.as_str()])));
+            };
+            let declined = |why: &str| Reason::new(Rule::RequestDeclined, [address.as_str(), group.code.as_str(), why]);
+            // The right may have gone while the request lay there.
+            let verdict = gate::may_subscribe(&group, address, account.as_ref(), Some(&subscription), Way::ByManager, services.today());
+            let (state, outcome) = match (approve, verdict) {
+                (true, Verdict::Accept(reason)) => (SubscriptionState::Active, Outcome::Subscribed(reason)),
+                (true, Verdict::Refuse(reason) | Verdict::Hold(reason) | Verdict::Confirm(reason)) => {
+                    (SubscriptionState::Unsubscribed(declined(&format!(": {reason}"))), Outcome::Refused(reason))
+                }
+                (false, _) => (SubscriptionState::Unsubscribed(declined("")), Outcome::Declined(declined(""))),
+            };
+            subscription.state = state;
+            services.store.put_subscriptions(vec![subscription.clone()]).await?;
+            if subscription.is_active()
+                && let Some(account) = &account
+            {
+                calendars::joined(services, &group.code, &[(subscription, account.clone())]).await;
+            }
+            services
+                .audit(actor, if approve { "request approve" } else { "request decline" }, Some(&group.code), address.to_string())
+                .await?;
+            let context = json!({ "outcome": outcome.key(), "reason": outcome.reason().map(ToString::to_string) });
+            tell(services, &group, address, account.as_ref(), "request-decided", context, Allowance::Notice).await;
+            Ok(outcome)
+        })
+        .await
 }
 
 /// Requests that wait for a manager, oldest first; of one group or of all.
@@ -174,29 +180,33 @@ pub async fn requests(services: &Services, group: Option<&GroupCode>) -> Result<
 /// # Errors
 /// When the store fails.
 pub async fn lapse(services: &Services) -> Result<usize, Failure> {
-    let now = services.now();
-    let mut lapsed = 0;
-    for request in services.store.requests(None).await?.into_iter().filter(|request| request.expires <= now) {
-        if !services.store.take_request(request.id).await? {
-            continue;
-        }
-        lapsed += 1;
-        if request.verb == period::VERB {
-            period::not_confirmed(services, &request).await?;
-        }
-        if request.verb != APPROVE {
-            continue;
-        }
-        let Some(account) = services.store.account_by_address(&request.address).await? else { continue };
-        let Some(mut subscription) = services.store.subscription(&request.group, account.id).await? else { continue };
-        if matches!(subscription.state, SubscriptionState::Pending(_)) {
-            let about = [request.address.as_str(), request.group.as_str(), ": nobody answered it in time"];
-            subscription.state = SubscriptionState::Unsubscribed(Reason::new(Rule::RequestDeclined, about));
-            services.store.put_subscriptions(vec![subscription]).await?;
-            services.audit(&Actor::job("requests"), "request lapse", Some(&request.group), request.address.to_string()).await?;
-        }
-    }
-    Ok(lapsed)
+    services
+        .alone(async {
+            let now = services.now();
+            let mut lapsed = 0;
+            for request in services.store.requests(None).await?.into_iter().filter(|request| request.expires <= now) {
+                if !services.store.take_request(request.id).await? {
+                    continue;
+                }
+                lapsed += 1;
+                if request.verb == period::VERB {
+                    period::not_confirmed(services, &request).await?;
+                }
+                if request.verb != APPROVE {
+                    continue;
+                }
+                let Some(account) = services.store.account_by_address(&request.address).await? else { continue };
+                let Some(mut subscription) = services.store.subscription(&request.group, account.id).await? else { continue };
+                if matches!(subscription.state, SubscriptionState::Pending(_)) {
+                    let about = [request.address.as_str(), request.group.as_str(), ": nobody answered it in time"];
+                    subscription.state = SubscriptionState::Unsubscribed(Reason::new(Rule::RequestDeclined, about));
+                    services.store.put_subscriptions(vec![subscription]).await?;
+                    services.audit(&Actor::job("requests"), "request lapse", Some(&request.group), request.address.to_string()).await?;
+                }
+            }
+            Ok(lapsed)
+        })
+        .await
 }
 
 /// Keeps the request and tells the managers, each with reply addresses of her own.

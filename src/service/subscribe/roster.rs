@@ -152,33 +152,38 @@ pub async fn import(
     let mut batch = Batch::new(services, actor, &group, dry_run);
     let rows: Vec<_> = table.rows().collect();
     for rows in rows.chunks(PAGE) {
-        let addresses = rows.iter().filter_map(|row| row.as_ref().ok()?.cell("email")?.parse().ok()).collect();
-        batch.look_up(addresses).await?;
-        for row in rows {
-            let (number, row) = match row {
-                Ok(row) => (row.line, row),
-                Err(problem) => {
-                    let text = problem.to_string();
-                    batch.lines.push(MemberLine { line: Some(problem.line), ..MemberLine::wrong("", text) });
-                    continue;
+        services
+            .alone(async {
+                let addresses = rows.iter().filter_map(|row| row.as_ref().ok()?.cell("email")?.parse().ok()).collect();
+                batch.look_up(addresses).await?;
+                for row in rows {
+                    let (number, row) = match row {
+                        Ok(row) => (row.line, row),
+                        Err(problem) => {
+                            let text = problem.to_string();
+                            batch.lines.push(MemberLine { line: Some(problem.line), ..MemberLine::wrong("", text) });
+                            continue;
+                        }
+                    };
+                    let address = row.cell("email").unwrap_or_default();
+                    let mut settings = Settings::default();
+                    let wrong = COLUMNS[1..].iter().find_map(|column| {
+                        let cell = row.cell(column).filter(|cell| !cell.is_empty())?;
+                        settings.set(column, cell, &services.config).err().map(|why| format!("{column}: {why}"))
+                    });
+                    let line = match (address.parse::<EmailAddress>(), wrong) {
+                        (Err(error), _) => MemberLine::wrong(address, table.place(number, &error.to_string())),
+                        (_, Some(why)) => MemberLine::wrong(address, table.place(number, &why)),
+                        (Ok(address), None) if row.cell("state") == Some("unsubscribed") => {
+                            MemberLine { outcome: "left-out", ..MemberLine::wrong(address.as_str(), "the file says that she left") }
+                        }
+                        (Ok(address), None) => batch.add(&address, &settings, Invite::No, Provenance::Import).await?,
+                    };
+                    batch.lines.push(MemberLine { line: Some(number), ..line });
                 }
-            };
-            let address = row.cell("email").unwrap_or_default();
-            let mut settings = Settings::default();
-            let wrong = COLUMNS[1..].iter().find_map(|column| {
-                let cell = row.cell(column).filter(|cell| !cell.is_empty())?;
-                settings.set(column, cell, &services.config).err().map(|why| format!("{column}: {why}"))
-            });
-            let line = match (address.parse::<EmailAddress>(), wrong) {
-                (Err(error), _) => MemberLine::wrong(address, table.place(number, &error.to_string())),
-                (_, Some(why)) => MemberLine::wrong(address, table.place(number, &why)),
-                (Ok(address), None) if row.cell("state") == Some("unsubscribed") => {
-                    MemberLine { outcome: "left-out", ..MemberLine::wrong(address.as_str(), "the file says that she left") }
-                }
-                (Ok(address), None) => batch.add(&address, &settings, Invite::No, Provenance::Import).await?,
-            };
-            batch.lines.push(MemberLine { line: Some(number), ..line });
-        }
+                batch.flush().await
+            })
+            .await?;
     }
     batch.finish("member import").await
 }

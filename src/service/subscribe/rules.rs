@@ -13,6 +13,7 @@ use super::{Invite, Settings};
 use crate::domain::account::Account;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::house::MemberRule;
+use crate::domain::id::AccountId;
 use crate::domain::mistake::Mistake;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::{Provenance, Subscription, SubscriptionState};
@@ -126,11 +127,9 @@ async fn walk(services: &Services, actor: &Actor, group: &Group, dry_run: bool) 
     };
     let mut after = None;
     loop {
-        let page = services.store.accounts(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        for account in &page {
-            walk.account(account).await?;
+        after = services.alone(walk.page(after)).await?;
+        if after.is_none() {
+            break;
         }
     }
     let Walk { batch, report, .. } = walk;
@@ -165,6 +164,16 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// The accounts behind `after`, as far as one read goes; `None` when there are no more.
+    async fn page(&mut self, after: Option<AccountId>) -> Result<Option<AccountId>, Failure> {
+        let page = self.services.store.accounts(after, PAGE).await?;
+        for account in &page {
+            self.account(account).await?;
+        }
+        self.batch.flush().await?;
+        Ok(page.last().map(|last| last.id))
+    }
+
     async fn account(&mut self, account: &Account) -> Result<(), Failure> {
         let rule = self.group.house.rule_for(self.group, account).map(|(place, rule)| (place, rule.words()));
         let subscription = self.services.store.subscription(&self.group.code, account.id).await?;

@@ -39,11 +39,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::migration::Standing;
 use self::outcomes::Order;
-use self::session::{CHANGE, Fault, statement, transaction};
+use self::session::{CHANGE, Fault, Session, statement, transaction};
 use super::bell::Bell;
 use super::body::{make_folder, open_file};
 use super::lock::take_lock;
-use super::{Result, Store, StoreError, record};
+use super::{Result, Store, StoreError, Turn, record};
 use crate::domain::id::PostId;
 use crate::domain::post::Post;
 
@@ -325,5 +325,30 @@ impl Store for PostgresStore {
         }
         let _ = self.lock_file.unlock();
         Ok(())
+    }
+
+    async fn turn(&self) -> Result<Box<dyn Turn>> {
+        // A row that is always there, because not every database of this kind has advisory locks. What is done meanwhile goes over
+        // other connections, and may take long.
+        let take = async {
+            let mut session = Session::begin(&self.access.pool, CHANGE).await?;
+            session.connection().execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+            let row = "SELECT version FROM schema_versions WHERE version = 0 FOR UPDATE";
+            match session.connection().fetch_optional(row).await? {
+                Some(_) => Ok(session),
+                None => Err(Fault::Store(StoreError::Unavailable("the row of turns is missing; run `enlace store migrate`".into()))),
+            }
+        };
+        Ok(Box::new(RowTurn(take.await?)))
+    }
+}
+
+/// A transaction that holds the row of turns.
+struct RowTurn(Session);
+
+#[async_trait]
+impl Turn for RowTurn {
+    async fn end(self: Box<Self>) {
+        self.0.roll_back().await;
     }
 }

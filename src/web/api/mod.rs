@@ -102,14 +102,23 @@ impl Api {
             }
             None => None,
         };
-        if let Some(expected) = head.headers.get(IF_MATCH) {
-            self.must_be(operation, &values, &token, expected.to_str().unwrap_or_default()).await?;
-        }
-        let Some(key) = key else {
-            return Ok(self.change(operation, &values, given, &token).await.into_response());
-        };
         let address = format!("{} {}?{}", head.method, head.uri.path(), head.uri.query().unwrap_or_default());
-        self.once(operation, &values, given, &token, key, &[address.as_bytes(), &body]).await
+        let change = async {
+            let Some(key) = key else {
+                return Ok(self.change(operation, &values, given, &token).await.into_response());
+            };
+            self.once(operation, &values, given, &token, key, &[address.as_bytes(), &body]).await
+        };
+        let Some(expected) = head.headers.get(IF_MATCH) else { return change.await };
+        // Nobody changes it between the look and the change.
+        let expected = expected.to_str().unwrap_or_default();
+        let compared = async {
+            Ok(match self.must_be(operation, &values, &token, expected).await {
+                Ok(()) => change.await,
+                Err(problem) => Err(problem),
+            })
+        };
+        self.site.services.alone(compared).await?
     }
 
     /// Whose token it is, if it covers this.

@@ -2,13 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use data_encoding::HEXLOWER;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::show;
 use crate::domain::account::Account;
-use crate::domain::group::MissingEdition;
+use crate::domain::group::{Group, MissingEdition};
+use crate::domain::mistake::Mistake;
 use crate::service::Failure;
 use crate::service::group::{SETTABLE, set};
 use crate::web::authority::Scope;
@@ -82,6 +85,7 @@ pub async fn show_all(State(site): State<Site>, visit: Visit, scope: Scope) -> R
     };
     let texts: Vec<(&str, Vec<Text>)> = TEXTS.iter().map(|key| (*key, texts(&site, &scope, key))).collect();
     let content = context! {
+        as_of => state_of(&scope.group),
         texts => Value::from(Serde(&texts)),
         banned => house.banned.join("\n"),
         settings => Value::from(Serde(&settings)),
@@ -119,9 +123,23 @@ pub async fn change(State(site): State<Site>, visit: Visit, scope: Scope, form: 
         .filter(|key| form.has(key))
         .collect();
     settings.extend(keys.iter().map(|key| (key.as_str(), form.get(key))));
-    let change = set(&site.services, &visit.actor(), &scope.group.code, &settings, false).await?;
+    let (services, code, actor) = (&site.services, &scope.group.code, visit.actor());
+    let change = services
+        .alone(async {
+            // The form has all settings: saved as they were before, they would take back what somebody else changed meanwhile.
+            if form.has("as_of") && form.get("as_of") != state_of(&*services.group(code)?) {
+                return Err(Mistake::SettingsChanged.about([code]).into());
+            }
+            set(services, &actor, code, &settings, false).await
+        })
+        .await?;
     let done = if change.fields.is_empty() { "unchanged" } else { "saved" };
     Ok(after(&format!("/manage/{}/settings", scope.group.code), done))
+}
+
+/// What a form of the settings was made from, to be compared with what they are when it comes back.
+fn state_of(group: &Group) -> String {
+    HEXLOWER.encode(&Sha256::digest(serde_json::to_vec(group).unwrap_or_default())[..8])
 }
 
 /// Whoever could release alone must not end the rule that asks for a second person: those who run the service do.
