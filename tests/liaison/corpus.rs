@@ -2,7 +2,7 @@
 
 use enlace::domain::language::Language;
 use enlace::domain::liaison::labels::{Field, Labels};
-use enlace::domain::liaison::statement::{Destination, Prepared, Purpose};
+use enlace::domain::liaison::statement::{Destination, Doubt, Prepared, Purpose};
 use enlace::mail::statement::{Posted, PostedFile, PostedText, Reading, read};
 
 use crate::document::*;
@@ -264,7 +264,8 @@ fn two_documents_are_two_editions_of_one_statement() {
     assert_eq!(editions, [("es".to_owned(), vec![0, 2]), ("en".to_owned(), vec![1, 2])]);
     assert_eq!(reading.source.unwrap().value, "ITU-T Study Group 12", "English first");
     assert_eq!(reading.symbol.unwrap().value.to_string(), "SG12-TD364R1");
-    assert_eq!(reading.doubts, []);
+    let older = Doubt::OtherDocument { file: "T25-SG12-260918-TD-GEN-0364!!MSW-S.docx".into(), used: "SG12-TD364R1".into() };
+    assert_eq!(reading.doubts, [older], "the Spanish file is of the issue before");
 }
 
 /// What was changed, the rows of the changed header (label, cells), and what it has to be read as.

@@ -5,6 +5,7 @@ mod corpus;
 mod document;
 mod docx;
 mod follow;
+mod identity;
 mod odd;
 mod traps;
 mod words;

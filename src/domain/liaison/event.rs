@@ -80,6 +80,8 @@ pub enum EventKind {
     Rejected(String),
     /// Not from the secretariat: set aside, with the reason.
     Quarantined(String),
+    /// Another version came before it went out; the titles of the one before.
+    Replaced(String),
 }
 
 impl EventKind {
@@ -107,6 +109,7 @@ impl EventKind {
             Self::Closed => "closed",
             Self::Rejected(_) => "rejected",
             Self::Quarantined(_) => "quarantined",
+            Self::Replaced(_) => "replaced",
         };
         let about = match self {
             Self::Received | Self::AwaitsEditions(None) | Self::Approved | Self::Closed => Vec::new(),
@@ -129,7 +132,8 @@ impl EventKind {
             | Self::Resent(text)
             | Self::Withdrawn(text)
             | Self::Rejected(text)
-            | Self::Quarantined(text) => vec![text.clone()],
+            | Self::Quarantined(text)
+            | Self::Replaced(text) => vec![text.clone()],
         };
         (key, about)
     }
@@ -161,6 +165,7 @@ impl EventKind {
             Self::Closed => "closed".into(),
             Self::Rejected(why) => format!("rejected: {why}"),
             Self::Quarantined(why) => format!("set aside: {why}"),
+            Self::Replaced(titles) => format!("replaced before it went out: {titles}"),
         }
     }
 }

@@ -101,6 +101,7 @@ problem_texts! {
     ContactMayNotLiaise "V11" Error "v11-liaise" "{0} is known as {1}, and such accounts take no part in liaison activity (Resolution 54)";
     CopiesAdded "V12" Notice "v12-copies" "copies that ITU-T A.1 and Resolution 54 demand were added: {0}";
     SymbolUsed "V13" Error "v13-symbol" "{0} is already used for another statement ({1})";
+    OtherDocument "V13" Warning "v13-file" "{0} came as a language of {1} and its name is that of another document or revision; if they are two statements, stop this one and mail each by itself";
     FileUnreadable "V14" Warning "v14-unreadable" "{0} could not be read: {1}";
     FileKind "V14" Warning "v14-kind" "{0} is of a kind that not everybody can open; docx, pdf, txt, html and zip are";
     FileTooBig "V14" Warning "v14-size" "{0} is larger than {1} MiB and goes out as a link";
@@ -285,8 +286,10 @@ fn symbol_and_files(statement: &Statement, circumstances: &Circumstances<'_>, pr
         problems.push(Finding::SymbolUsed.about([&symbol.to_string(), other]));
     }
     for doubt in circumstances.doubts {
-        if let Doubt::Unreadable { file, why } = doubt {
-            problems.push(Finding::FileUnreadable.about([file, why]));
+        match doubt {
+            Doubt::Unreadable { file, why } => problems.push(Finding::FileUnreadable.about([file, why])),
+            Doubt::OtherDocument { file, used } => problems.push(Finding::OtherDocument.about([file, used])),
+            _ => {}
         }
     }
     let mut seen: Vec<&str> = Vec::new();

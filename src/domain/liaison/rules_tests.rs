@@ -48,7 +48,7 @@ pub fn good() -> Statement {
         approval: Approval { text: "ITU-T SG12 meeting".into(), level: Some(ApprovalLevel::StudyGroup), date: None },
         deadline: Some(day("2027-01-22")),
         contacts: vec![Contact { name: "Ana Example".into(), email: "ana@itu.example".parse().ok(), ..Contact::default() }],
-        symbol: Some(Symbol { text: "SG12-TD364".into(), revision: 0 }),
+        symbol: Some(Symbol { text: "SG12-TD364".into(), ..Symbol::default() }),
         original: None,
         summary: Localized::default(),
         editions: vec![edition(Language::ENGLISH, "LS/o on X"), edition(spanish(), "LS/o sobre X")],

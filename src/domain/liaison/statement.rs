@@ -212,12 +212,52 @@ pub struct Reply {
 }
 
 /// Symbol of a document with its revision: `SG12-TD364` and 1 for `R1`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// Temporary documents are numbered anew in each subgroup and study period, so that `T25-SG12-260928-TD-GEN-0007` and
+/// `…-TD-WP1-0007` are two documents with the same short name; people say the short one, [`Symbol::is_same_document`] compares all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "StoredSymbol", into = "StoredSymbol")]
 pub struct Symbol {
-    /// Without the revision, upper case, no spaces.
+    /// The short name: without subgroup and revision, upper case, no spaces.
     pub text: String,
     /// 0 for the first issue.
     pub revision: u16,
+    /// `GEN`, `PLEN`, `WP1`: who numbers it; `None` where nothing says so.
+    pub subgroup: Option<String>,
+    /// First year of the study period as file names write it, `T25`; `None` where nothing says so.
+    pub period: Option<String>,
+}
+
+impl Symbol {
+    /// Do both name the same document, whatever their revisions? What one of them does not say fits everything.
+    pub fn is_same_document(&self, other: &Self) -> bool {
+        let fits = |one: &Option<String>, two: &Option<String>| one.is_none() || two.is_none() || one == two;
+        self.text == other.text && fits(&self.subgroup, &other.subgroup) && fits(&self.period, &other.period)
+    }
+}
+
+/// The stored form: subgroup and period stand behind the short name, `SG12-TD364/GEN@T25`, and are missing in old records.
+#[derive(Serialize, Deserialize)]
+struct StoredSymbol {
+    text: String,
+    revision: u16,
+}
+
+impl From<Symbol> for StoredSymbol {
+    fn from(symbol: Symbol) -> Self {
+        let part = |mark: char, part: Option<String>| part.map(|part| format!("{mark}{part}")).unwrap_or_default();
+        let text = format!("{}{}{}", symbol.text, part('/', symbol.subgroup), part('@', symbol.period));
+        Self { text, revision: symbol.revision }
+    }
+}
+
+impl From<StoredSymbol> for Symbol {
+    fn from(stored: StoredSymbol) -> Self {
+        let (rest, period) = stored.text.split_once('@').map_or((stored.text.as_str(), None), |(rest, period)| (rest, Some(period)));
+        let (text, subgroup) = rest.split_once('/').map_or((rest, None), |(text, subgroup)| (text, Some(subgroup)));
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Self { text: text.to_owned(), revision: stored.revision, subgroup: owned(subgroup), period: owned(period) }
+    }
 }
 
 impl fmt::Display for Symbol {
@@ -289,6 +329,13 @@ pub enum Doubt {
         used: String,
         /// The other one.
         other: String,
+    },
+    /// A file that came as a language of the statement has the symbol of another document or issue.
+    OtherDocument {
+        /// The file.
+        file: String,
+        /// The symbol that is used.
+        used: String,
     },
 }
 
@@ -387,8 +434,43 @@ impl Statement {
         self.events.push(Event { at, by: by.into(), kind });
     }
 
+    /// Is it held because its symbol is another statement's (V13)?
+    pub fn lost_its_symbol(&self) -> bool {
+        self.problems.iter().any(|problem| problem.rule == "V13" && problem.level == Level::Error)
+    }
+
     /// Does any rule hold it?
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.level == Level::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_the_same_document_where_nothing_says_otherwise() {
+        let symbol = |text: &str, subgroup: Option<&str>, period: Option<&str>| Symbol {
+            text: text.into(),
+            revision: 1,
+            subgroup: subgroup.map(str::to_owned),
+            period: period.map(str::to_owned),
+        };
+        let whole = symbol("SG12-TD7", Some("GEN"), Some("T25"));
+        for (other, same) in [
+            (symbol("SG12-TD7", None, None), true),
+            (symbol("SG12-TD7", Some("GEN"), None), true),
+            (symbol("SG12-TD7", Some("WP1"), None), false),
+            (symbol("SG12-TD7", Some("GEN"), Some("T22")), false),
+            (symbol("SG12-TD8", None, None), false),
+        ] {
+            assert_eq!(whole.is_same_document(&other), same, "{other:?}");
+            let stored: Symbol = postcard::from_bytes(&postcard::to_allocvec(&other).unwrap()).unwrap();
+            assert_eq!(stored, other);
+        }
+        // As records of before have it.
+        let old: Symbol = postcard::from_bytes(&postcard::to_allocvec(&("SG12-TD7", 2u16)).unwrap()).unwrap();
+        assert_eq!((old.to_string().as_str(), old.is_same_document(&whole)), ("SG12-TD7R2", true));
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::liaison::statement::{Destination, Doubt, Prepared, Purpose, S
 use crate::mail::docx;
 
 use super::sheet::{self, Row, Section, Sheet};
-use super::{EditionReading, Found, FoundIn, Posted, Reading, contacts, dates, files, title, values};
+use super::{EditionReading, Found, FoundIn, Posted, PostedFile, Reading, contacts, dates, files, title, values};
 
 /// Most documents whose head is read.
 const DOCUMENTS: usize = 40;
@@ -286,28 +286,50 @@ fn deadline(sources: &[Source], labels: &Labels, reading: &mut Reading) {
 /// The symbol: a row, a cell of the table's head, a file name, the Subject. The highest revision of the same symbol counts.
 fn symbol(sources: &[Source], posted: &Posted, labels: &Labels, reading: &mut Reading) {
     let body = reading.source.as_ref().and_then(|source| Body::of(&source.value, labels).code());
+    let named: Vec<(Symbol, &PostedFile)> = posted.files.iter().filter_map(|file| Some((files::symbol(&file.name)?, file))).collect();
+    // "TD 8/WP1" does not say whose: a file of that number does, else the source.
+    let short = |text: &str| {
+        let of_body = |body: &str| values::number_only(text, body);
+        let of_file = || {
+            let bodies = named.iter().filter_map(|(symbol, _)| Some((symbol, of_body(symbol.text.rsplit_once('-')?.0)?)));
+            bodies.into_iter().find(|(symbol, own)| symbol.is_same_document(own)).map(|(_, own)| own)
+        };
+        of_file().or_else(|| of_body(body.as_ref()?.as_str()))
+    };
     let mut found: Vec<Found<Symbol>> = Vec::new();
-    found.extend(first(sources, Field::Document, |row| values::symbol(&row.text())));
+    found.extend(first(sources, Field::Document, |row| values::symbol(&row.text()).or_else(|| short(&row.text()))));
     for source in sources {
-        let short = source.sheet.loose.iter().filter(|cell| cell.chars().count() <= 40);
-        let symbol = short.into_iter().find_map(|cell| {
-            let number_only = cell.strip_prefix("TD").filter(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()));
-            match (number_only, &body) {
-                (Some(rest), Some(body)) => values::symbol(&format!("{body}-TD{}", rest.trim_start())),
-                _ => values::symbol(cell),
-            }
-        });
+        let mut cells = source.sheet.loose.iter().filter(|cell| cell.chars().count() <= 40);
+        let symbol = cells.find_map(|cell| short(cell).or_else(|| values::symbol(cell)));
         found.extend(symbol.map(|value| Found { value, found_in: source.found_in.clone() }));
     }
-    let names = posted.files.iter().filter_map(|file| Some((files::symbol(&file.name)?, file)));
-    found.extend(names.map(|(value, file)| Found { value, found_in: FoundIn::FileName(file.name.clone()) }));
+    found.extend(named.iter().map(|(value, file)| Found { value: value.clone(), found_in: FoundIn::FileName(file.name.clone()) }));
     let subject = without_brackets(&posted.subject);
     found.extend(values::symbol(&subject).map(|value| Found { value, found_in: FoundIn::Subject }));
-    let revision = found.iter().filter(|f| f.value.text == found[0].value.text).map(|f| f.value.revision).max();
-    reading.symbol = found.into_iter().next().map(|mut first| {
-        first.value.revision = revision.unwrap_or(first.value.revision);
-        first
-    });
+    let Some(mut used) = found.first().cloned() else { return };
+    for other in found.iter().map(|found| &found.value) {
+        if other.is_same_document(&used.value) {
+            used.value.revision = used.value.revision.max(other.revision);
+            used.value.subgroup = used.value.subgroup.take().or_else(|| other.subgroup.clone());
+            used.value.period = used.value.period.take().or_else(|| other.period.clone());
+        }
+    }
+    other_documents(&named, &used.value, reading);
+    reading.symbol = Some(used);
+}
+
+/// Languages that only files of another document or issue bring. An annex with a symbol of its own is none of them, because the
+/// statement itself is there in its language.
+fn other_documents(named: &[(Symbol, &PostedFile)], used: &Symbol, reading: &mut Reading) {
+    let lettered: Vec<_> = named.iter().filter_map(|(symbol, file)| Some((files::language(&file.name)?, symbol, file))).collect();
+    let is_used = |symbol: &Symbol| symbol.is_same_document(used) && symbol.revision == used.revision;
+    for (language, symbol, file) in &lettered {
+        let alone = !lettered.iter().any(|(other, symbol, _)| other == language && is_used(symbol));
+        let paired = lettered.iter().any(|(_, symbol, _)| is_used(symbol));
+        if !is_used(symbol) && alone && paired {
+            reading.doubts.push(Doubt::OtherDocument { file: file.name.clone(), used: used.to_string() });
+        }
+    }
 }
 
 fn without_brackets(text: &str) -> String {

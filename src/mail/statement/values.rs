@@ -239,8 +239,45 @@ fn symbol_of_word(word: &str) -> Option<Symbol> {
         rest = &rest[1..];
     }
     let marked = marks.split('!').find_map(|mark| mark.strip_prefix('R')?.parse::<u16>().ok());
-    let (text, revision) = if body_at > 0 { archived(&body, rest)? } else { friendly(&body, rest)? };
-    Some(Symbol { text, revision: revision.max(marked.unwrap_or(0)) })
+    let mut symbol = if body_at > 0 { archived(&body, rest)? } else { friendly(&body, rest)? };
+    symbol.revision = symbol.revision.max(marked.unwrap_or(0));
+    symbol.period = segments[..body_at].iter().find_map(|segment| period(segment));
+    Some(symbol)
+}
+
+/// A study period before the body: `T25` in names of files, or its ordinal as in `sp17-sg12-oLS-00045`.
+fn period(segment: &str) -> Option<String> {
+    let year = |text: &str| (text.len() == 2 && text.chars().all(|c| c.is_ascii_digit())).then(|| format!("T{text}"));
+    // The ordinals count assemblies; one period was three years long, so that they are a table and no sum.
+    let ordinal =
+        |text: &str| ["15", "16", "17", "18"].iter().position(|known| *known == text).map(|at| ["T13", "T17", "T22", "T25"][at].to_owned());
+    segment.strip_prefix('T').and_then(year).or_else(|| segment.strip_prefix("SP").and_then(ordinal))
+}
+
+/// Who numbers a temporary document: `GEN` (or `G`), `PLEN` (or `P`), `WP1` (or `1`).
+fn subgroup(segment: &str) -> Option<String> {
+    let number = segment.strip_prefix("WP").unwrap_or(segment);
+    match segment {
+        "GEN" | "G" => Some("GEN".to_owned()),
+        "PLEN" | "P" => Some("PLEN".to_owned()),
+        _ => (number.len() == 1 && number.chars().all(|c| c.is_ascii_digit())).then(|| format!("WP{number}")),
+    }
+}
+
+/// `TD 8/WP1`, `TD1R3/PLEN`, `TD120 R1`, `292-GEN`: a number that only says itself, as a document of `body`.
+pub fn number_only(text: &str, body: &str) -> Option<Symbol> {
+    let text = plain(text).to_uppercase();
+    let digits = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let number = match text.strip_prefix("TD").map(str::trim_start) {
+        Some(rest) if digits(rest) => rest.replacen(" R", "R", 1),
+        Some(_) => return None,
+        None => {
+            let (number, group) =
+                text.split_once('-').filter(|(number, _)| digits(number) && number.chars().all(|c| c.is_ascii_digit()))?;
+            format!("{number}/{}", subgroup(group).filter(|_| !digits(group))?)
+        }
+    };
+    symbol(&format!("{body}-TD{number}"))
 }
 
 fn is_body_segment(segment: &str) -> bool {
@@ -249,8 +286,10 @@ fn is_body_segment(segment: &str) -> bool {
 }
 
 /// `TD364R1/GEN`, `LS45`, `C1`, `R1` behind the body.
-fn friendly(body: &str, rest: &[&str]) -> Option<(String, u16)> {
-    let word = rest.first()?.split('/').next()?;
+fn friendly(body: &str, rest: &[&str]) -> Option<Symbol> {
+    let mut parts = rest.first()?.split('/');
+    let word = parts.next()?;
+    let subgroup = parts.next().and_then(subgroup);
     let digits_at = word.find(|c: char| c.is_ascii_digit())?;
     let (kind, number) = word.split_at(digits_at);
     let kind = if kind == "OLS" || kind == "ILS" { "LS" } else { kind };
@@ -259,17 +298,18 @@ fn friendly(body: &str, rest: &[&str]) -> Option<(String, u16)> {
     }
     let (number, revision) = number.split_once('R').map_or((number, 0), |(number, r)| (number, r.parse().unwrap_or(0)));
     let number: u32 = number.parse().ok()?;
-    Some((format!("{body}-{kind}{number}"), revision))
+    Some(Symbol { text: format!("{body}-{kind}{number}"), revision, subgroup: subgroup.filter(|_| kind == "TD"), period: None })
 }
 
 /// `…-260928-TD-GEN-0364` and `sp17-sg12-oLS-00045`: kind and number are segments of their own.
-fn archived(body: &str, rest: &[&str]) -> Option<(String, u16)> {
+fn archived(body: &str, rest: &[&str]) -> Option<Symbol> {
     let kind_at = rest.iter().position(|segment| matches!(*segment, "TD" | "C" | "R" | "OLS" | "ILS" | "LS" | "D"))?;
     let kind = if rest[kind_at].ends_with("LS") { "LS" } else { rest[kind_at] };
     let number_at = rest[kind_at..].iter().position(|segment| segment.chars().next().is_some_and(|c| c.is_ascii_digit()))? + kind_at;
     let digits: String = rest[number_at].chars().take_while(char::is_ascii_digit).collect();
     let revision = rest[number_at..].iter().find_map(|s| s.strip_prefix('R')?.parse().ok()).unwrap_or(0);
-    Some((format!("{body}-{kind}{}", digits.parse::<u32>().ok()?), revision))
+    let subgroup = rest[kind_at + 1..number_at.max(kind_at + 1)].iter().find_map(|segment| subgroup(segment)).filter(|_| kind == "TD");
+    Some(Symbol { text: format!("{body}-{kind}{}", digits.parse::<u32>().ok()?), revision, subgroup, period: None })
 }
 
 #[cfg(test)]
@@ -376,6 +416,33 @@ mod tests {
             ("notes.docx", None),
         ] {
             assert_eq!(symbol(text).map(|symbol| symbol.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_keeps_who_numbers_it_and_the_study_period() {
+        let of = |symbol: Option<Symbol>| {
+            symbol.map(|s| [s.to_string(), s.subgroup.unwrap_or_default(), s.period.unwrap_or_default()].join(" "))
+        };
+        for (text, expected) in [
+            ("T25-SG12-260928-TD-GEN-0364!R2!MSW-E", Some("SG12-TD364R2 GEN T25")),
+            ("T22-SG12-230928-TD-WP1-0007!!MSW-E", Some("SG12-TD7 WP1 T22")),
+            ("sp17-sg12-oLS-00045", Some("SG12-LS45  T22")),
+            ("SG12-TD364R1/P", Some("SG12-TD364R1 PLEN ")),
+            ("SG12-TD 8/1", Some("SG12-TD8 WP1 ")),
+            ("SG12-TD364", Some("SG12-TD364  ")),
+        ] {
+            assert_eq!(of(symbol(text)).as_deref(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("TD 8/WP1", Some("SG12-TD8 WP1 ")),
+            ("TD1R3/PLEN", Some("SG12-TD1R3 PLEN ")),
+            ("TD120 R1", Some("SG12-TD120R1  ")),
+            ("292-GEN", Some("SG12-TD292 GEN ")),
+            ("TDs of all", None),
+            ("2026-09-28", None),
+        ] {
+            assert_eq!(of(number_only(text, "SG12")).as_deref(), expected, "{text}");
         }
     }
 

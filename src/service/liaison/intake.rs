@@ -9,15 +9,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
 
+use super::place::{Place, Sender, place};
 use super::record::{self, Dossier};
 use super::{files, judge, receipt};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::Group;
 use crate::domain::id::{LiaisonId, PostId};
 use crate::domain::language::Language;
-use crate::domain::liaison::event::{EventKind, State};
+use crate::domain::liaison::event::EventKind;
 use crate::domain::liaison::routing::{self, Release};
-use crate::domain::liaison::statement::{Attachment, Statement, StatementEdition};
+use crate::domain::liaison::statement::{Attachment, Statement};
 use crate::mail::content;
 use crate::mail::statement::record::Frame;
 use crate::mail::statement::{self as reading, Posted, Reading};
@@ -130,7 +131,7 @@ pub async fn preview(services: &Services, mail: &Mail, group: &Group, poster: Op
     let others = record::all(services).await?;
     let id = LiaisonId::new(services.now(), services.chance());
     let statement = statement(services, mail, group, id, &mail.files);
-    let mut dossier = match place(&statement, &mail.posted, &others) {
+    let mut dossier = match place(&statement, Sender { posted: &mail.posted, poster }, &others) {
         Place::New => dossier(mail, statement, poster),
         Place::Language(at) => with_languages(&others[at], &statement, mail),
         Place::Correction(at) | Place::Replacement(at) => replaced(&others[at], statement, mail),
@@ -166,7 +167,7 @@ pub async fn submit(services: &Services, new: NewMail<'_>) -> Result<Answered, F
         let others = record::all(services).await?;
         let id = LiaisonId::new(services.now(), services.chance());
         let statement = statement(services, &mail, &new.group, id, &mail.files);
-        let (answered, at) = match place(&statement, &mail.posted, &others) {
+        let (answered, at) = match place(&statement, Sender { posted: &mail.posted, poster: Some(new.poster) }, &others) {
             Place::Repeated(at) => {
                 // Whoever was cut off between the record and its time did not get a positive answer, and comes again.
                 if !others[at].is_out() {
@@ -191,7 +192,7 @@ pub async fn submit(services: &Services, new: NewMail<'_>) -> Result<Answered, F
             }
         };
         dossier.mails.extend(new.post);
-        note(services, &present_events(&others, at), &mut dossier, answered, new.poster, &mail);
+        note(services, at.map(|at| &others[at].statement), &mut dossier, answered, new.poster, &mail);
         let others: Vec<Dossier> = others.into_iter().filter(|other| other.statement.id != dossier.statement.id).collect();
         judge::judge(services, &mut dossier, &others).await?;
         settle(services, &new.group, &mut dossier);
@@ -239,83 +240,6 @@ fn dossier(mail: &Mail, statement: Statement, poster: Option<&EmailAddress>) -> 
     dossier
 }
 
-/// Where a mail belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    New,
-    Repeated(usize),
-    Language(usize),
-    Correction(usize),
-    Replacement(usize),
-}
-
-/// Same symbol, or an answer to a mail of the statement in a language that is missing; else new.
-fn place(statement: &Statement, posted: &Posted, others: &[Dossier]) -> Place {
-    let own = |other: &&(usize, &Dossier)| other.1.statement.group == statement.group && other.1.draft.is_none();
-    let all: Vec<(usize, &Dossier)> = others.iter().enumerate().collect();
-    let known = all.iter().filter(own);
-    if let Some((at, _)) = known.clone().find(|(_, other)| statement.message_ids.iter().any(|id| other.statement.message_ids.contains(id)))
-    {
-        return Place::Repeated(*at);
-    }
-    let alive = || known.clone().filter(|(_, other)| !matches!(other.state(), State::Withdrawn | State::Rejected)).rev();
-    let same_symbol = |other: &Statement| match (&other.symbol, &statement.symbol) {
-        (Some(one), Some(two)) => one.text == two.text,
-        _ => false,
-    };
-    if let Some((at, other)) = alive().find(|(_, other)| same_symbol(&other.statement)) {
-        let revision = statement.symbol.as_ref().map_or(0, |symbol| symbol.revision);
-        if revision > other.revision() {
-            return Place::Correction(*at);
-        }
-        if revision < other.revision() {
-            return Place::New;
-        }
-        return by_content(statement, other, *at);
-    }
-    // Without a symbol the same content is the same statement.
-    let same = |other: &Statement| {
-        other.symbol.is_none()
-            && statement.symbol.is_none()
-            && !statement.editions.is_empty()
-            && by_language(statement, other).iter().all(|same| *same == Some(true))
-    };
-    if let Some((at, _)) = alive().find(|(_, other)| same(&other.statement)) {
-        return Place::Repeated(*at);
-    }
-    let answered = |other: &Statement| posted.answers.iter().any(|id| other.message_ids.contains(id));
-    let further = |other: &Statement| {
-        let missing = !statement.editions.is_empty() && statement.editions.iter().all(|edition| other.edition(edition.language).is_none());
-        let from_elsewhere =
-            statement.source_group.is_some() && other.source_group.is_some() && statement.source_group != other.source_group;
-        missing && !from_elsewhere && (statement.symbol.is_none() || other.symbol.is_none())
-    };
-    match alive().find(|(_, other)| answered(&other.statement) && further(&other.statement)) {
-        Some((at, _)) => Place::Language(*at),
-        None => Place::New,
-    }
-}
-
-/// For each edition of the mail: is the same there, another, or none?
-fn by_language(statement: &Statement, other: &Statement) -> Vec<Option<bool>> {
-    let compare =
-        |edition: &StatementEdition| other.edition(edition.language).map(|there| files::content(there) == files::content(edition));
-    statement.editions.iter().map(compare).collect()
-}
-
-fn by_content(statement: &Statement, other: &Dossier, at: usize) -> Place {
-    let compared = by_language(statement, &other.statement);
-    let is_open = !other.is_out() && !other.state().is_final();
-    if compared.contains(&Some(false)) {
-        // What is out is changed by a revision only; the same symbol with other content is rule V13's.
-        return if is_open { Place::Replacement(at) } else { Place::New };
-    }
-    if compared.contains(&None) {
-        return Place::Language(at);
-    }
-    if compared.is_empty() && is_open { Place::Replacement(at) } else { Place::Repeated(at) }
-}
-
 /// The dossier with the languages of the mail that it lacks.
 fn with_languages(present: &Dossier, statement: &Statement, mail: &Mail) -> Dossier {
     let mut next = present.clone();
@@ -351,19 +275,20 @@ fn replaced(present: &Dossier, statement: Statement, mail: &Mail) -> Dossier {
     next
 }
 
-fn present_events(others: &[Dossier], at: Option<usize>) -> Vec<Language> {
-    at.map(|at| others[at].statement.languages().collect()).unwrap_or_default()
-}
-
-fn note(services: &Services, had: &[Language], dossier: &mut Dossier, answered: Answered, poster: &EmailAddress, mail: &Mail) {
+fn note(services: &Services, had: Option<&Statement>, dossier: &mut Dossier, answered: Answered, poster: &EmailAddress, mail: &Mail) {
     let now = services.now();
     let by = poster.to_string();
     let revision = dossier.revision();
-    let added: Vec<Language> =
-        mail.reading.editions.iter().map(|edition| edition.language).filter(|language| !had.contains(language)).collect();
+    let is_new = |language: &Language| had.is_none_or(|had| had.edition(*language).is_none());
+    let added: Vec<Language> = mail.reading.editions.iter().map(|edition| edition.language).filter(is_new).collect();
     let statement = &mut dossier.statement;
     match answered {
-        Answered::New(_) | Answered::Replaced(_) | Answered::Repeated(_) => statement.record(now, by, EventKind::Received),
+        Answered::New(_) | Answered::Repeated(_) => statement.record(now, by, EventKind::Received),
+        Answered::Replaced(_) => {
+            let titles = had.map(|had| had.title().0.into_values().collect::<Vec<_>>().join(" / ")).unwrap_or_default();
+            statement.record(now, by.clone(), EventKind::Replaced(titles));
+            statement.record(now, by, EventKind::Received);
+        }
         Answered::Corrected(_) => statement.record(now, by, EventKind::Corrected(revision)),
         Answered::LanguageAdded(_) => {
             for language in added {

@@ -89,14 +89,15 @@ async fn roster(services: &Services, statement: &Statement) -> Result<Vec<Roster
     Ok(facts)
 }
 
-/// Another statement of the group with the same symbol and revision, by its name.
+/// Another statement of the group with the same symbol and revision, by its name. One that is held because it came second has no claim.
 fn symbol_used_by(dossier: &Dossier, others: &[Dossier]) -> Option<String> {
     let statement = &dossier.statement;
     let symbol = statement.symbol.as_ref()?;
     let other = others.iter().map(|other| (other.state(), &other.statement)).find(|(state, other)| {
         other.id != statement.id
             && other.group == statement.group
-            && other.symbol.as_ref() == Some(symbol)
+            && other.symbol.as_ref().is_some_and(|used| used.is_same_document(symbol) && used.revision == symbol.revision)
+            && !(*state == State::Held && other.lost_its_symbol())
             && !matches!(state, State::Withdrawn | State::Rejected)
     })?;
     let title = other.1.title();

@@ -16,6 +16,7 @@ mod handling;
 mod intake;
 mod judge;
 pub mod pdf;
+mod place;
 mod receipt;
 mod record;
 mod register;

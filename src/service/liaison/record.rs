@@ -95,6 +95,11 @@ impl Dossier {
         fold(&self.statement.events, self.statement.awaits_reply())
     }
 
+    /// Is it held because another statement had its symbol first (V13)?
+    pub fn lost_its_symbol(&self) -> bool {
+        self.state() == State::Held && self.statement.lost_its_symbol()
+    }
+
     /// Has anything of the present revision gone out?
     pub fn is_out(&self) -> bool {
         !self.of_revision().is_empty()

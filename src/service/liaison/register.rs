@@ -21,6 +21,7 @@ use crate::domain::liaison::statement::{Attachment, Contact, Direction, Purpose,
 use crate::domain::liaison::view::LiaisonView;
 use crate::mail::content;
 use crate::mail::statement::Posted;
+use crate::mail::statement::values::symbol;
 use crate::service::{Failure, Services};
 
 /// Texts of statements that one page of a search reads.
@@ -176,7 +177,8 @@ fn unknown(name: &str) -> Failure {
     Failure::NotFound(format!("there is no liaison statement {name}; `enlace liaison list` shows all"))
 }
 
-/// The statement of that identifier, symbol (`SG12-TD364`) or number (`SG12RG-AMR-LS3`); the latest of several.
+/// The statement of that identifier, symbol (`SG12-TD364`, `SG12-TD364/WP1`) or number (`SG12RG-AMR-LS3`); of several the latest that
+/// is not held for having the symbol of another.
 ///
 /// # Errors
 /// When there is none.
@@ -186,9 +188,16 @@ pub async fn find(services: &Services, name: &str) -> Result<LiaisonId, Failure>
     }
     let compared = key(name);
     let numbered = |statement: &Statement| statement.number.map(|number| key(&format!("{}-LS{number}", statement.group)));
-    let matches = |statement: &Statement| key(&statement.name()) == compared || numbered(statement).as_ref() == Some(&compared);
+    let wanted = symbol(name);
+    let has_symbol = |statement: &Statement| match (&statement.symbol, &wanted) {
+        (Some(own), Some(wanted)) => own.is_same_document(wanted) && own.revision == wanted.revision,
+        (Some(own), None) => key(&own.to_string()) == compared,
+        (None, _) => key(&statement.name()) == compared,
+    };
+    let matches = |statement: &Statement| has_symbol(statement) || numbered(statement).as_ref() == Some(&compared);
     let all = record::outlines(services).await?;
-    let found = all.iter().rev().find(|dossier| !compared.is_empty() && matches(&dossier.statement));
+    let found = all.iter().rev().filter(|dossier| !compared.is_empty() && matches(&dossier.statement));
+    let found = found.min_by_key(|dossier| dossier.lost_its_symbol());
     found.map(|dossier| dossier.statement.id).ok_or_else(|| unknown(&format!("\"{}\"", name.escape_debug())))
 }
 
