@@ -10,7 +10,7 @@ use super::group::{group_code, shown, utf8};
 use super::report::{Failure, Report, Table, one_line, to_json};
 use crate::domain::address::EmailAddress;
 use crate::domain::language::Localized;
-use crate::domain::meeting::{Meeting as Record, MeetingId};
+use crate::domain::meeting::{Meeting as Record, MeetingId, MeetingStatus};
 use crate::service::meeting::{self, Given, view};
 use crate::service::{self};
 
@@ -56,12 +56,14 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
             Ok(Report::new(table.or("No notices"), to_json(&plan)?))
         }
         Meeting::Cancel { id, change } => {
+            let before = meeting::find(services, &parsed(&id)?).await?.status;
             let cancelled = meeting::cancel(services, &actor, &parsed(&id)?, change.dry_run).await?;
-            acted(context, &cancelled, "cancelled; its readers are told, and calendars take it back", change).await
+            taken_back(context, &cancelled, before, "calendars take it back", change).await
         }
         Meeting::Postpone { id, change } => {
+            let before = meeting::find(services, &parsed(&id)?).await?.status;
             let postponed = meeting::postpone(services, &actor, &parsed(&id)?, change.dry_run).await?;
-            acted(context, &postponed, "postponed; its readers are told, and calendars take the dates back", change).await
+            taken_back(context, &postponed, before, "calendars take the dates back", change).await
         }
         Meeting::Withdraw { id, group, change } => {
             let rest = meeting::withdraw(services, &actor, &parsed(&id)?, &group_code(&group)?, change.dry_run).await?;
@@ -96,6 +98,31 @@ pub async fn execute(context: &Context<'_>, command: Meeting) -> Result<Report, 
             Ok(Report::new(object.replace("\r\n", "\n"), json))
         }
     }
+}
+
+/// The report of a cancellation or a postponement: who hears of it, and until when it can be stopped.
+async fn taken_back(
+    context: &Context<'_>,
+    meeting: &Record,
+    before: MeetingStatus,
+    calendars: &str,
+    change: Change,
+) -> Result<Report, Failure> {
+    let state = meeting.status.as_str();
+    let out = meeting::goes_out_at(context.services, meeting).await?;
+    let what = if before == meeting.status {
+        format!("{state} already")
+    } else {
+        match out {
+            Some(at) if at > context.services.now() => format!(
+                "{state}; its readers are told at {}, and {calendars}; until then `enlace queue list` shows the notice and `enlace queue drop ID` stops it",
+                at.format("%Y-%m-%d %H:%M UTC")
+            ),
+            Some(_) => format!("{state}; its readers are told, and {calendars}"),
+            None => format!("{state}; nobody had heard of it, and nobody is told"),
+        }
+    };
+    acted(context, meeting, &what, change).await
 }
 
 /// The report of an act: what became of the meeting, and with `--dry-run` the mails it would bring.
@@ -158,6 +185,14 @@ fn applied(report: &view::Applied) -> String {
         }
         for due in &meeting.due {
             let _ = writeln!(text, "  due now: {}", one_line(due));
+        }
+        if let Some(at) = meeting.goes_out_at {
+            let _ = writeln!(
+                text,
+                "  goes out at {}; until then a changed file applied again takes its place, and `enlace meeting cancel {}` takes it back",
+                at.format("%Y-%m-%d %H:%M UTC"),
+                one_line(&meeting.id)
+            );
         }
     }
     if report.dry_run {

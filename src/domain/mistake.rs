@@ -91,6 +91,8 @@ mistakes! {
     CalendarBusy "calendar-busy" "the address of the calendar is changed by too many at once; try again";
     /// A meeting that was held.
     MeetingHeld "meeting-held" "{0} was held; it cannot be {1} any more";
+    /// A draft made of what was announced.
+    MeetingPublished "meeting-published" "{0} is announced and cannot become a draft again; cancel it to take it back (`enlace meeting cancel {0}`)";
     /// The group that leads a joint meeting cannot leave it.
     MeetingLed "meeting-led" "{0} leads {1}: cancel the meeting, or make another group the first of its groups";
     /// A group that does not hold the meeting.

@@ -2,5 +2,6 @@
 
 mod calendar;
 mod given;
+mod grace;
 mod service;
 mod years;

@@ -22,7 +22,7 @@ use enlace::text::Texts;
 
 use crate::given::{at, language, texts};
 
-const FILE: &str = r#"[[meeting]]
+pub const FILE: &str = r#"[[meeting]]
 id = "sg12rg-amr-2027"
 groups = ["SG12RG-AMR", "SG2RG-AMR"]
 title = { en = "Meeting of SG12RG-AMR", es = "Reunión del SG12RG-AMR" }
@@ -45,11 +45,11 @@ end = 2027-04-05T17:30:00
 audience = "open"
 "#;
 
-struct Bench {
+pub struct Bench {
     folder: tempfile::TempDir,
-    store: Arc<dyn Store>,
-    clock: Clock,
-    services: Arc<Services>,
+    pub store: Arc<dyn Store>,
+    pub clock: Clock,
+    pub services: Arc<Services>,
 }
 
 fn group(code: &str, languages: &[&str]) -> Group {
@@ -105,7 +105,7 @@ fn account(number: u64, languages: &[&str]) -> Account {
 }
 
 impl Bench {
-    async fn new(start: &str) -> Self {
+    pub async fn new(start: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open_store(folder.path()).await;
         let clock = Clock::manual(at(start));
@@ -124,19 +124,19 @@ impl Bench {
         Self { folder, store, clock, services }
     }
 
-    async fn apply(&self, text: &str) -> meeting::view::Applied {
+    pub async fn apply(&self, text: &str) -> meeting::view::Applied {
         meeting::apply(&self.services, &Actor::command_line(), Path::new("m.toml"), text, false).await.unwrap()
     }
 
-    async fn send(&self) -> Vec<String> {
+    pub async fn send(&self) -> Vec<String> {
         meeting::send_due(&self.services, None).await.unwrap().sent.iter().map(ToString::to_string).collect()
     }
 
-    async fn posts(&self, code: &str) -> Vec<Post> {
+    pub async fn posts(&self, code: &str) -> Vec<Post> {
         self.store.posts_of_group(&code.parse().unwrap(), None, 500).await.unwrap()
     }
 
-    async fn text(&self, post: &Post, code: &str) -> String {
+    pub async fn text(&self, post: &Post, code: &str) -> String {
         let edition = post.editions.iter().find(|edition| edition.language == Some(language(code))).unwrap();
         let bytes = self.store.body(&edition.body).await.unwrap();
         let message = mail_parser::MessageParser::default().parse(&bytes[..]).unwrap();
@@ -144,7 +144,7 @@ impl Bench {
         format!("{}\n{body}", message.subject().unwrap())
     }
 
-    async fn raw(&self, post: &Post) -> String {
+    pub async fn raw(&self, post: &Post) -> String {
         String::from_utf8_lossy(&self.store.body(&post.editions[0].body).await.unwrap()).into_owned()
     }
 }
@@ -158,7 +158,7 @@ async fn services(store: &Arc<dyn Store>, clock: &Clock) -> Arc<Services> {
     Arc::new(Services::new(store.clone(), Arc::new(Config::default()), texts, clock.clone()).await.unwrap())
 }
 
-fn id() -> MeetingId {
+pub fn id() -> MeetingId {
     "sg12rg-amr-2027".parse().unwrap()
 }
 
@@ -233,6 +233,7 @@ async fn an_announcement_is_one_post_with_an_edition_a_language_and_a_calendar()
     assert!(bench.text(post, "fr").await.contains("6 avril 2027, 09 h 30"));
     let raw = bench.raw(post).await;
     assert!(raw.contains("method=PUBLISH") && raw.contains("invite.ics"), "{raw}");
+    bench.clock.advance(TimeDelta::minutes(11));
     let plan = meeting::plan(&bench.services, &id()).await.unwrap();
     assert!(plan.notices.iter().any(|n| n.key == "sg12rg-amr-2027:contribution-7d:0" && n.state == "planned"));
     let sent = plan.notices.iter().find(|n| n.state == "sent").unwrap();
@@ -251,6 +252,7 @@ async fn a_crash_before_the_mark_and_two_nodes_send_once() {
     bench.store.remove_entry("meeting-notices", "sg12rg-amr-2027").await.unwrap();
     bench.send().await;
     assert_eq!(bench.posts("SG12RG-AMR").await.len(), 1);
+    bench.clock.advance(TimeDelta::minutes(11));
     let plan = meeting::plan(&bench.services, &id()).await.unwrap();
     assert!(plan.notices.iter().any(|n| n.key.contains(":announcement:") && n.state == "sent" && n.post.is_some()));
 }
@@ -271,7 +273,7 @@ async fn a_change_lists_what_changed_and_a_withdrawal_reaches_only_those_who_lea
     assert!(bench.text(&posts[0], "es").await.contains("- Fechas: 6 de abril de 2027, a las 09:30 horas"));
     assert!(bench.raw(&posts[0]).await.contains("method=PUBLISH"));
 
-    bench.clock.advance(TimeDelta::minutes(1));
+    bench.clock.advance(TimeDelta::minutes(11));
     let leaving: GroupCode = "SG2RG-AMR".parse().unwrap();
     meeting::withdraw(&bench.services, &Actor::command_line(), &id(), &leaving, false).await.unwrap();
     assert_eq!(bench.send().await, ["sg12rg-amr-2027:withdrawn-sg2rg-amr:2", "sg12rg-amr-2027:change:2"]);
@@ -297,7 +299,7 @@ async fn managers_are_warned_readers_are_not_and_cancelling_takes_it_back() {
     let applied = bench.apply(FILE).await;
     assert!(applied.warnings.iter().any(|w| w.contains("A.1 1.3.2")), "{:?}", applied.warnings);
     assert_eq!(bench.send().await, ["sg12rg-amr-2027:announcement:0", "sg12rg-amr-2027:letter-late:0"]);
-    bench.clock.advance(TimeDelta::minutes(1));
+    bench.clock.advance(TimeDelta::minutes(11));
     meeting::cancel(&bench.services, &Actor::command_line(), &id(), false).await.unwrap();
     assert_eq!(bench.send().await, ["sg12rg-amr-2027:cancelled:1"]);
     let raw = bench.raw(&bench.posts("SG12RG-AMR").await[0]).await;
@@ -360,7 +362,8 @@ async fn half_a_year_over_the_store_with_restarts_says_everything_once() {
         "03-22 contribution-3d",
         "03-24 contribution-1d",
         "03-30 documents",
-        "04-04 tomorrow",
+        "04-04 tomorrow-first",
+        "04-05 tomorrow",
         "05-19 report-reminder",
     ];
     assert_eq!(keys, expected);

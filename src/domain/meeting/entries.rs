@@ -113,3 +113,22 @@ fn sessions(meeting: &Meeting) -> Vec<Span> {
     let days = start.date().iter_days().take_while(|day| *day <= end.date()).take(MOST_DAYS);
     days.map(|day| Span::Hours { start: day.and_time(start.time()), end: day.and_time(end.time()) }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::notices::tests::meeting;
+    use super::*;
+
+    #[test]
+    fn a_sitting_that_passes_midnight_keeps_its_hours() {
+        let over = |start: &str, end: &str| Span::Hours { start: start.parse().unwrap(), end: end.parse().unwrap() };
+        for (span, hours) in [
+            (over("2027-04-06T22:00:00", "2027-04-07T01:00:00"), true),
+            (over("2027-04-06T09:30:00", "2027-04-07T17:30:00"), false),
+            (over("2027-04-06T14:00:00", "2027-04-07T12:00:00"), false),
+        ] {
+            let whole = entries(&Meeting { span, ..meeting() }, &LeadTimes::default()).remove(0);
+            assert_eq!(whole.span == span, hours, "{span:?}");
+        }
+    }
+}

@@ -164,6 +164,10 @@ pub enum Skip {
     ReportThere,
     /// Its time was before the meeting was written down.
     BeforeRecord,
+    /// It takes back what nobody had heard of.
+    NotHeard,
+    /// A person stopped it within its grace time.
+    Stopped,
 }
 
 impl Skip {
@@ -181,10 +185,13 @@ impl Skip {
             Self::Superseded => "superseded",
             Self::ReportThere => "report-there",
             Self::BeforeRecord => "before-record",
+            Self::NotHeard => "not-heard",
+            Self::Stopped => "stopped",
         }
     }
 
-    pub(super) fn text(self) -> &'static str {
+    /// Why, in English.
+    pub fn text(self) -> &'static str {
         match self {
             Self::MilestonePast => "the milestone was past before this could be sent",
             Self::BeforeAnnouncement => "its time was before the announcement, which names the date",
@@ -197,6 +204,8 @@ impl Skip {
             Self::Superseded => "a later notice told it",
             Self::ReportThere => "the report is there",
             Self::BeforeRecord => "its time was before the meeting was written down here",
+            Self::NotHeard => "nobody had heard of the meeting, so nobody is told",
+            Self::Stopped => "stopped within its grace time, and nobody got it",
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::domain::group::GroupCode;
 /// How long after its time the reminder of the report is still sent.
 const REPORT_PATIENCE: TimeDelta = TimeDelta::weeks(26);
 
+/// The milestone of the day before a part that opens earlier than the meeting itself.
+pub const FIRST_PART: &str = "tomorrow-first";
+
 /// What the leading group says about notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -93,6 +96,8 @@ impl Planner<'_> {
             let candidate = self.change(change);
             let kind = candidate.kind;
             notices.push(self.notice(candidate, |at| match &announcement.state {
+                NoticeState::Skipped(Skip::Cancelled) if kind == NoticeKind::Cancellation => Some(NoticeState::Skipped(Skip::NotHeard)),
+                NoticeState::Skipped(Skip::Postponed) if kind == NoticeKind::Postponement => Some(NoticeState::Skipped(Skip::NotHeard)),
                 NoticeState::Skipped(skip) => Some(NoticeState::Skipped(*skip)),
                 NoticeState::Due | NoticeState::Planned => Some(NoticeState::MergedInto(announcement.key.clone())),
                 _ if told.is_some_and(|told| told > change.sequence) => Some(NoticeState::Skipped(Skip::Superseded)),
@@ -203,16 +208,25 @@ impl Planner<'_> {
                 ));
             }
         }
-        let opening = civil::day(self.zone, m.opens());
-        for (milestone, kind, day, reason) in [
+        let opening = m.span.opens(m.zone);
+        let day = civil::day(self.zone, opening);
+        let mut before = vec![
             (
                 "documents",
                 NoticeKind::Documents,
                 self.lead_times.documents.before(m.first_day()),
+                opening,
                 "documents, agenda, remote link (ITU-T A.1 3.3.3)",
             ),
-            ("tomorrow", NoticeKind::Tomorrow, self.lead_times.tomorrow.before(opening), "the day before the opening"),
-        ] {
+            ("tomorrow", NoticeKind::Tomorrow, self.lead_times.tomorrow.before(day), opening, "the day before the opening"),
+        ];
+        // A workshop days before has travellers of its own.
+        if let Some(first) = m.first_part().map(|part| part.span.opens(m.zone)) {
+            let day = civil::day(self.zone, first);
+            let reason = "the day before the first part";
+            before.push((FIRST_PART, NoticeKind::Tomorrow, self.lead_times.tomorrow.before(day), first, reason));
+        }
+        for (milestone, kind, day, until, reason) in before {
             notices.push(self.scheduled(
                 None,
                 Candidate {
@@ -220,7 +234,7 @@ impl Planner<'_> {
                     sequence: self.set(None).1,
                     kind,
                     at: self.at_hour(day),
-                    until: m.opens(),
+                    until,
                     to: To::Subscribers,
                     deadline: None,
                     reason: reason.into(),

@@ -351,6 +351,12 @@ impl Meeting {
         self.span.first_day()
     }
 
+    /// The part that opens first, if that is on a day before the meeting itself.
+    pub fn first_part(&self) -> Option<&Part> {
+        let first = self.parts.iter().min_by_key(|part| part.span.opens(self.zone))?;
+        (first.span.first_day() < self.first_day()).then_some(first)
+    }
+
     /// Where it stands for a reader at `now`: a meeting that is over was held.
     pub fn status_at(&self, now: DateTime<Utc>) -> MeetingStatus {
         match self.status {

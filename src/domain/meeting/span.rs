@@ -1,10 +1,13 @@
 //! From when to when: hours at the place, or whole days.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::civil;
+
+/// Hours over two days that are no longer are one sitting, such as a call from 22:00 to 01:00.
+const LONGEST_SITTING: TimeDelta = TimeDelta::hours(12);
 
 /// From when to when, in wall time of the meeting's zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +50,10 @@ impl Span {
         matches!(self, Self::Days { .. })
     }
 
-    /// Does it begin and end on different days?
+    /// Does it begin and end on different days, and is no one sitting that only passes midnight?
     pub fn is_multi_day(&self) -> bool {
-        self.first_day() != self.last_day()
+        let one_sitting = matches!(self, Self::Hours { start, end } if *end - *start <= LONGEST_SITTING);
+        self.first_day() != self.last_day() && !one_sitting
     }
 
     /// The instant at which it opens.

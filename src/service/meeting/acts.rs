@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::recall::recall;
 use super::{found, lead_times, record};
 use crate::domain::group::GroupCode;
 use crate::domain::meeting::{Attachment, Letter, Meeting, MeetingId, MeetingStatus, Report, Revision};
@@ -63,6 +64,7 @@ pub async fn withdraw(services: &Services, actor: &Actor, id: &MeetingId, group:
         return Ok(revision.meeting);
     }
     record::put(services, &revision.meeting, version).await?;
+    recall(services, &revision.meeting).await?;
     services.audit(actor, "meeting withdraw", Some(group), id.as_str()).await?;
     Ok(revision.meeting)
 }
@@ -130,6 +132,7 @@ async fn write(services: &Services, actor: &Actor, version: u64, revision: Revis
     let meeting = revision.meeting;
     if revision.differs && !dry_run {
         record::put(services, &meeting, version).await?;
+        recall(services, &meeting).await?;
         services.audit(actor, act, Some(meeting.lead()), meeting.id.as_str()).await?;
     }
     Ok(meeting)

@@ -24,8 +24,15 @@ const PAGE: usize = 500;
 /// Somebody with her subscriptions, by index of the group.
 type Invited = (Account, Vec<(usize, Subscription)>);
 
-/// Keeps an invitation for each who wants one of the notice that `post` brings to all; a repeated call keeps none twice.
-pub(super) async fn send(services: &Services, meeting: &Meeting, notice: &Notice, plan: &[Notice], post: &Post) -> Result<(), Failure> {
+/// Keeps an invitation for each who wants one of the notice that `post`, kept under `name`, brings to all; a repeated call keeps none
+/// twice.
+pub(super) async fn send(
+    services: &Services,
+    meeting: &Meeting,
+    notice: &Notice,
+    plan: &[Notice],
+    (post, name): (&Post, &str),
+) -> Result<(), Failure> {
     let Some(method) = method_of(notice.kind).filter(|_| post.audience == Audience::Subscribers) else { return Ok(()) };
     let table = services.groups();
     let groups: Vec<Group> = post.groups.iter().filter_map(|code| table.get(code).map(|group| Group::clone(group))).collect();
@@ -59,7 +66,7 @@ pub(super) async fn send(services: &Services, meeting: &Meeting, notice: &Notice
                 audience: Audience::Listed(vec![planned_for(&account, group, 0, reason)]),
                 ..post.clone()
             };
-            services.store.keep_post(invitation, vec![format!("meeting-notice {} {}", notice.key, account.id)]).await?;
+            services.store.keep_post(invitation, vec![format!("{name} {}", account.id)]).await?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ pub mod file;
 mod invitations;
 mod joiners;
 pub mod mailed;
+mod recall;
 mod record;
 mod send;
 mod texts;
@@ -21,6 +22,7 @@ use std::path::Path;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::language::Language;
 use crate::domain::meeting::{LeadTimes, Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
+use crate::domain::mistake::Mistake;
 use crate::mail::calendar::{self, Method};
 use crate::service::{Actor, Failure, Services};
 use record::Marks;
@@ -28,6 +30,7 @@ use record::Marks;
 pub use acts::{Given, Reported, cancel, letter, postpone, report, withdraw};
 pub use feeds::{feed, feed_link, feed_number, private_feed};
 pub use joiners::{joined, left};
+pub use recall::goes_out_at;
 pub use send::{Preview, preview, said_by, send_due};
 pub use texts::outlook;
 pub use weekly::send_outlook;
@@ -50,19 +53,21 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
         let (version, change, revision) = match record::find(services, &wanted.id).await? {
             None => (0, "new", Revision { meeting: wanted, differs: true, published: false, fields: Vec::new() }),
             Some((version, old)) => {
+                refuse_draft(&old, &wanted)?;
                 let revision = old.revised(wanted, lead_times, now, &actor.name);
                 (version, if revision.differs { "changed" } else { "unchanged" }, revision)
             }
         };
         let meeting = &revision.meeting;
-        let marks = record::marks(services, &meeting.id).await?;
+        let (_, plan) = recall::expected(services, meeting).await?;
         applied.meetings.push(view::AppliedMeeting {
             id: meeting.id.to_string(),
             change,
             state: meeting.status_at(now).as_str().to_owned(),
             sequence: meeting.sequence,
             fields: view::fields(&revision.fields),
-            due: due(&planned(services, meeting, &marks)).map(|notice| notice.key.to_string()).collect(),
+            due: due(&plan).map(|notice| notice.key.to_string()).collect(),
+            goes_out_at: recall::goes_out_at(services, meeting).await?,
         });
         applied.warnings.extend(lead_warning(services, meeting));
         if dry_run {
@@ -75,6 +80,7 @@ pub async fn apply(services: &Services, actor: &Actor, file: &Path, text: &str, 
     if !dry_run {
         for (version, meeting, change) in writes {
             record::put(services, &meeting, version).await?;
+            recall::recall(services, &meeting).await?;
             services.audit(actor, &format!("meeting apply ({change})"), Some(meeting.lead()), meeting.id.as_str()).await?;
         }
     }
@@ -115,6 +121,7 @@ pub async fn put(services: &Services, actor: &Actor, wanted: Meeting) -> Result<
     let (version, next) = match record::find(services, &wanted.id).await? {
         None => (0, wanted),
         Some((version, old)) => {
+            refuse_draft(&old, &wanted)?;
             let revision = old.revised(wanted.clone(), &lead_times(services, &wanted), services.now(), &actor.name);
             if !revision.differs {
                 return Ok(revision.meeting);
@@ -123,6 +130,7 @@ pub async fn put(services: &Services, actor: &Actor, wanted: Meeting) -> Result<
         }
     };
     record::put(services, &next, version).await?;
+    recall::recall(services, &next).await?;
     services.audit(actor, "meeting change", Some(next.lead()), next.id.as_str()).await?;
     Ok(next)
 }
@@ -173,7 +181,8 @@ pub async fn show(services: &Services, id: &MeetingId) -> Result<view::Show, Fai
 pub async fn plan(services: &Services, id: &MeetingId) -> Result<view::Plan, Failure> {
     let meeting = find(services, id).await?;
     let marks = record::marks(services, id).await?;
-    Ok(view::plan(&meeting, &planned(services, &meeting, &marks), &marks, settings(services, &meeting).zone))
+    let held_back = recall::held_back(services, &marks).await?;
+    Ok(view::plan(&meeting, &planned(services, &meeting, &marks), (&marks, &held_back), settings(services, &meeting).zone))
 }
 
 /// `meeting ics`: the calendar object that a reader of the leading group's languages gets.
@@ -187,6 +196,14 @@ pub async fn ics(services: &Services, id: &MeetingId) -> Result<String, Failure>
     let group = services.group(meeting.lead())?;
     let first = group.languages.first().copied().unwrap_or(Language::ENGLISH);
     Ok(texts::with_setting(services, &group, first, false, |setting| calendar::object(&meeting, &method, setting)))
+}
+
+/// What was announced cannot become a draft again: readers have it, or are about to.
+fn refuse_draft(old: &Meeting, wanted: &Meeting) -> Result<(), Failure> {
+    match wanted.status {
+        MeetingStatus::Draft if old.announced_at.is_some() => Err(Mistake::MeetingPublished.about([&old.id]).into()),
+        _ => Ok(()),
+    }
 }
 
 async fn found(services: &Services, id: &MeetingId) -> Result<(u64, Meeting), Failure> {

@@ -1,6 +1,6 @@
 //! Meetings and what was sent of them, as they lie in the store: a version octet and postcard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -90,16 +90,58 @@ pub fn sent(marks: &Marks) -> notices::Sent {
 
 /// Adds marks; those that are there stay.
 pub async fn mark(services: &Services, id: &MeetingId, more: &Marks) -> Result<(), Failure> {
+    change(services, id, |marks| {
+        for (key, mark) in more {
+            marks.entry(key.clone()).or_insert_with(|| mark.clone());
+        }
+    })
+    .await
+}
+
+/// Front of the milestone under which stands which post of a notice nobody got; no notice has it.
+const LIFTED: &str = "lifted-";
+
+fn lifted_key(key: &NoticeKey) -> NoticeKey {
+    NoticeKey { milestone: format!("{LIFTED}{}", key.milestone), ..key.clone() }
+}
+
+/// The marks without those of `posts`, which nobody got: what they said is to be said again, as far as it is still so.
+pub fn without(marks: &Marks, posts: &BTreeSet<PostId>) -> Marks {
+    let mut rest = Marks::new();
+    for (key, mark) in marks {
+        if key.milestone.starts_with(LIFTED) {
+            // Only the latest counts.
+            rest.entry(key.clone()).or_insert_with(|| mark.clone());
+        } else {
+            let gone = mark.post.is_some_and(|post| posts.contains(&post));
+            rest.insert(if gone { lifted_key(key) } else { key.clone() }, mark.clone());
+        }
+    }
+    rest
+}
+
+/// Takes the marks of `posts` away.
+pub async fn lift(services: &Services, id: &MeetingId, posts: &BTreeSet<PostId>) -> Result<(), Failure> {
+    change(services, id, |marks| *marks = without(marks, posts)).await
+}
+
+/// The name under which the post of a notice is kept once; another one after each that nobody got.
+pub fn repetition_key(marks: &Marks, key: &NoticeKey) -> String {
+    match marks.get(&lifted_key(key)).and_then(|mark| mark.post) {
+        Some(post) => format!("meeting-notice {key} after {post}"),
+        None => format!("meeting-notice {key}"),
+    }
+}
+
+async fn change(services: &Services, id: &MeetingId, change: impl Fn(&mut Marks)) -> Result<(), Failure> {
     for _ in 0..MOST_TRIES {
         let (version, mut marks) = match services.store.entry(NOTICES, id.as_str()).await? {
             Some((version, bytes)) => (version, record::decode::<Marks>(&format!("the notices of {id}"), &bytes)?),
             None => (0, Marks::new()),
         };
-        let before = marks.len();
-        for (key, mark) in more {
-            marks.entry(key.clone()).or_insert_with(|| mark.clone());
-        }
-        if marks.len() == before || services.store.put_entry(NOTICES, id.as_str(), version, record::encode(&marks)?).await?.is_some() {
+        let before = marks.clone();
+        change(&mut marks);
+        if marks == before || services.store.put_entry(NOTICES, id.as_str(), version, record::encode(&marks)?).await?.is_some() {
             return Ok(());
         }
     }

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
+use super::recall::{expected, grace as grace_of, recall};
 use super::record::{self, Mark, Marks};
 use super::texts::{Told, context, languages, with_setting};
 use super::{due, invitations, meetings, planned};
@@ -93,6 +94,7 @@ async fn send_of(
     sent: &mut Vec<NoticeKey>,
 ) -> Result<Option<DateTime<Utc>>, Failure> {
     for _ in 0..MOST_ROUNDS {
+        recall(services, meeting).await?;
         let marks = record::marks(services, &meeting.id).await?;
         let plan = planned(services, meeting, &marks);
         if due(&plan).next().is_none() {
@@ -102,7 +104,8 @@ async fn send_of(
             let covered: Vec<NoticeKey> = std::iter::once(notice.key.clone())
                 .chain(notices::merged_into(&plan, &notice.key).map(|other| other.key.clone()))
                 .collect();
-            let kept = keep(services, meeting, notice, grace, &plan, &covered).await?;
+            let name = record::repetition_key(&marks, &notice.key);
+            let kept = keep(services, meeting, notice, grace, &plan, (&name, &covered)).await?;
             let mark = Mark { at: services.now(), post: kept.as_ref().map(|(id, _)| *id) };
             let covered = kept.map_or(covered, |(_, covered)| covered);
             let more: Marks = covered.into_iter().map(|key| (key, mark.clone())).collect();
@@ -121,7 +124,7 @@ async fn keep(
     notice: &Notice,
     grace: Grace,
     plan: &[Notice],
-    covered: &[NoticeKey],
+    (name, covered): (&str, &[NoticeKey]),
 ) -> Result<Option<(PostId, Vec<NoticeKey>)>, Failure> {
     let Some(mut post) = post(services, meeting, notice, grace, plan).await? else {
         warn!(meeting.id = %meeting.id, "There is nobody to send {} to", notice.key);
@@ -129,8 +132,8 @@ async fn keep(
     };
     post.origin = origin(notice.kind, covered);
     let id = post.id;
-    invitations::send(services, meeting, notice, plan, &post).await?;
-    match services.store.keep_post(post, vec![format!("meeting-notice {}", notice.key)]).await? {
+    invitations::send(services, meeting, notice, plan, (&post, name)).await?;
+    match services.store.keep_post(post, vec![name.to_owned()]).await? {
         Kept::New(_) => Ok(Some((id, covered.to_vec()))),
         Kept::Repeated(first) => {
             let first = first.get();
@@ -174,8 +177,7 @@ pub struct Preview {
 /// # Errors
 /// When a template fails.
 pub async fn preview(services: &Services, meeting: &Meeting) -> Result<Vec<Preview>, Failure> {
-    let marks = record::marks(services, &meeting.id).await?;
-    let plan = planned(services, meeting, &marks);
+    let (_, plan) = expected(services, meeting).await?;
     let mut previews = Vec::new();
     for notice in due(&plan) {
         let groups = groups_of(services, meeting, &notice.to);
@@ -222,8 +224,7 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, grace: Gr
         return Ok(None);
     }
     // What a person did can be stopped for a while; what the calendar brings is due now.
-    let holding = groups.iter().filter(|group| meeting.active_groups().any(|code| *code == group.code));
-    let wait = holding.filter_map(|group| TimeDelta::from_std(group.grace).ok()).max().unwrap_or_default();
+    let wait = grace_of(services, meeting);
     Ok(Some(Post {
         id,
         groups: groups.iter().map(|group| group.code.clone()).collect(),

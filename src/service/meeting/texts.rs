@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{meetings, settings};
 use crate::domain::group::Group;
 use crate::domain::language::{Language, Localized};
-use crate::domain::meeting::{Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Span, civil, span_from};
+use crate::domain::meeting::{Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Span, civil, notices, span_from};
 use crate::mail::calendar::{Organizer, Setting};
 use crate::service::robot::{group_context, group_name};
 use crate::service::{Failure, Services};
@@ -84,10 +84,19 @@ pub(super) fn context(services: &Services, told: &Told<'_>, language: Language) 
         "withdrawal": told.lead.kind == NoticeKind::Withdrawal,
         "documents": has(NoticeKind::Documents),
         "tomorrow": has(NoticeKind::Tomorrow),
+        "first": first_part(told, language),
         "late": told.lead.kind == NoticeKind::LetterLate,
         "letter_by": dates::date(language, letter.before(m.first_day())),
         "days_left": (m.first_day() - civil::day(m.zone, services.now())).num_days().max(0),
     })
+}
+
+/// The part that opens before the meeting itself, where a notice of the day before it speaks.
+fn first_part(told: &Told<'_>, language: Language) -> Option<Value> {
+    let speaks = std::iter::once(told.lead).chain(told.others.iter().copied()).any(|notice| notice.key.milestone == notices::FIRST_PART);
+    let part = told.meeting.first_part().filter(|_| speaks)?;
+    let title = part.title.best(&[language]).cloned().unwrap_or_default();
+    Some(json!({ "title": title, "opens": at_place_and_utc(language, part.span.opens(told.meeting.zone), told.meeting.zone) }))
 }
 
 /// A meeting as templates show it.

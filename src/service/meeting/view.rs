@@ -1,11 +1,14 @@
 //! Meetings as JSON and as tables show them: types of their own, so that the record may change without a client noticing.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::record::Marks;
+use crate::domain::id::PostId;
 use crate::domain::language::Localized;
-use crate::domain::meeting::{LeadTimes, Meeting, Notice, NoticeState, Span, span_text};
+use crate::domain::meeting::{LeadTimes, Meeting, Notice, NoticeState, Skip, Span, span_text};
 
 /// A line of `meeting list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -189,6 +192,8 @@ pub struct AppliedMeeting {
     pub fields: Vec<FieldView>,
     /// Notices that are due at once.
     pub due: Vec<String>,
+    /// When readers hear of it: at the end of the grace time, until which it can be taken back.
+    pub goes_out_at: Option<DateTime<Utc>>,
 }
 
 /// A line of the list, at `now`.
@@ -261,8 +266,22 @@ pub fn fields(fields: &[crate::domain::meeting::FieldChange]) -> Vec<FieldView> 
     fields.iter().map(view).collect()
 }
 
-/// The plan.
-pub fn plan(meeting: &Meeting, notices: &[Notice], marks: &Marks, zone: chrono_tz::Tz) -> Plan {
+/// The plan; `held_back`: posts of notices that wait for the end of their grace time (until then) or were stopped in it.
+pub fn plan(
+    meeting: &Meeting,
+    notices: &[Notice],
+    (marks, held_back): (&Marks, &BTreeMap<PostId, Option<DateTime<Utc>>>),
+    zone: chrono_tz::Tz,
+) -> Plan {
+    let post_of = |notice: &Notice| marks.get(&notice.key).and_then(|mark| mark.post);
+    // A post that was made is not one that left.
+    let as_it_is = |notice: &Notice| match (&notice.state, post_of(notice).and_then(|post| held_back.get(&post))) {
+        (NoticeState::Sent(_), Some(Some(at))) => Notice { at: *at, state: NoticeState::Planned, ..notice.clone() },
+        (NoticeState::Sent(_), Some(None)) => {
+            Notice { state: NoticeState::Skipped(Skip::Stopped), reason: Skip::Stopped.text().to_owned(), ..notice.clone() }
+        }
+        _ => notice.clone(),
+    };
     let view = |notice: &Notice| NoticeView {
         key: notice.key.to_string(),
         at: notice.at,
@@ -283,7 +302,8 @@ pub fn plan(meeting: &Meeting, notices: &[Notice], marks: &Marks, zone: chrono_t
             _ => None,
         },
         deadline: notice.deadline.map(|deadline| (deadline.kind.as_str().to_owned(), deadline.date)),
-        post: marks.get(&notice.key).and_then(|mark| mark.post).map(|post| post.to_string()),
+        post: post_of(notice).map(|post| post.to_string()),
     };
-    Plan { id: meeting.id.to_string(), sequence: meeting.sequence, notices: notices.iter().map(view).collect() }
+    let notices = notices.iter().map(|notice| view(&as_it_is(notice))).collect();
+    Plan { id: meeting.id.to_string(), sequence: meeting.sequence, notices }
 }
