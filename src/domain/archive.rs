@@ -6,6 +6,7 @@
 use chrono::NaiveDate;
 
 use super::account::{Account, AccountKind};
+use super::audience::Form;
 use super::gate::{self, Verdict};
 use super::group::{ArchiveAccess, Group, GuestLiaison};
 use super::post::{Audience, Post, PostKind, PostState};
@@ -37,6 +38,26 @@ fn is_for_the_group(post: &Post) -> bool {
         PostKind::Meeting => post.audience == Audience::Subscribers,
         PostKind::Robot | PostKind::Owner | PostKind::Digest => false,
     }
+}
+
+/// Places of the editions that readers of an archive see: each language once, in the fullest form. The others (with links in the
+/// place of files, with every language in one, the cover alone) say the same again, for the way in which somebody takes her mail.
+pub fn readable_editions(post: &Post) -> Vec<usize> {
+    let forms: &[Form] = if let Audience::Routed(routed) = &post.audience { &routed.forms } else { &[] };
+    let form = |place: usize| forms.get(place).copied().unwrap_or(Form::Whole);
+    let fullest = (0..post.editions.len()).map(form).min_by_key(|form| form.fullness());
+    let mut languages = Vec::new();
+    (0..post.editions.len())
+        .filter(|place| {
+            let language = post.editions[*place].language;
+            let fits = Some(form(*place)) == fullest && !languages.contains(&language);
+            // What has no language is a message as it came.
+            if fits && language.is_some() {
+                languages.push(language);
+            }
+            fits
+        })
+        .collect()
 }
 
 /// What a post belongs to besides its thread, by its origin: `liaison:ID`, `meeting:ID`.

@@ -40,6 +40,17 @@ impl Form {
         matches!(self, Self::Links | Self::BothLinks)
     }
 
+    /// Place among the forms, the one that says most of one language first.
+    pub fn fullness(self) -> u8 {
+        match self {
+            Self::Whole => 0,
+            Self::Both => 1,
+            Self::Links => 2,
+            Self::BothLinks => 3,
+            Self::Cover => 4,
+        }
+    }
+
     /// The form that says the same in every language, if there is one.
     pub fn in_all_languages(self) -> Option<Self> {
         match self {

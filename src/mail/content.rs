@@ -10,8 +10,8 @@ use std::ops::Range;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{HeaderName, Message, MessageParser, MessagePart, MimeHeaders, PartType, decoders};
 
-use super::field;
 use super::headers::HeaderText;
+use super::{field, html};
 use crate::domain::language::Language;
 use crate::domain::reason::{Reason, Rule};
 
@@ -203,10 +203,16 @@ pub fn text_body(message: &Message<'_>, limit: usize) -> String {
     text
 }
 
-fn html_text(html: &str) -> String {
-    let mut html = html.to_owned();
-    truncate(&mut html, HTML_OCTETS);
-    decoders::html::html_to_text(&html)
+/// Has the message a body in HTML?
+pub fn has_html_body(message: &Message<'_>) -> bool {
+    let parts = message.html_body.iter().filter_map(|place| message.parts.get(usize::try_from(*place).ok()?));
+    parts.into_iter().any(|part| part.is_content_type("text", "html"))
+}
+
+fn html_text(given: &str) -> String {
+    let mut given = given.to_owned();
+    truncate(&mut given, HTML_OCTETS);
+    html::text_of(&given)
 }
 
 /// Cuts at `limit` octets, or before a character that would be cut in two.

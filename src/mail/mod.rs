@@ -15,6 +15,7 @@ pub mod docx;
 pub mod field;
 mod footer;
 pub mod headers;
+pub mod html;
 pub mod links;
 pub mod mbox;
 pub mod message;

@@ -70,6 +70,8 @@ pub enum Purpose {
     Oidc = 41,
     /// A link that adds an address to an account; carries the account and a number.
     NewAddress = 42,
+    /// Undoes a one-click leave on the page that said it; names the record of who left.
+    Undo = 43,
     /// `L-moderate+TOKEN`: the answer to a receipt corrects a statement; carries a statement's id.
     LiaisonCorrect = 20,
     /// `L-confirm+TOKEN`: circulate the statement now; carries a statement's id.

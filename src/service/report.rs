@@ -11,6 +11,10 @@ use crate::domain::post::Post;
 
 /// Subscribers read at a time.
 const READ: usize = 1_000;
+/// Posts read at a time.
+const POSTS: usize = 200;
+/// Most posts looked at for a list: letters to single persons lie between those to the group, many after a large import.
+const MOST_POSTS: usize = 5_000;
 
 /// Participation; counts by what they are about. All but `states` count active subscribers only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,14 +74,56 @@ pub async fn participation(services: &Services, code: &GroupCode) -> Result<Part
 /// When the store fails.
 pub async fn deliveries(services: &Services, code: &GroupCode, limit: usize) -> Result<Vec<(Post, Counts)>, Failure> {
     let mut reported = Vec::new();
-    for post in services.store.posts_of_group(code, None, limit * 3).await? {
-        if may_be_archived(&post) || is_archived(&post) {
-            if reported.len() == limit {
-                break;
-            }
-            let counts = services.store.counts(post.id).await?;
-            reported.push((post, counts));
-        }
+    for post in latest(services, code, limit, |post| may_be_archived(post) || is_archived(post)).await? {
+        let counts = services.store.counts(post.id).await?;
+        reported.push((post, counts));
     }
     Ok(reported)
+}
+
+/// The latest posts of a group that are `wanted`, newest first, as far as a look at [`MOST_POSTS`] finds them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn latest(
+    services: &Services,
+    code: &GroupCode,
+    limit: usize,
+    wanted: impl Fn(&Post) -> bool + Send + Sync,
+) -> Result<Vec<Post>, Failure> {
+    let (mut found, mut before, mut seen) = (Vec::new(), None, 0);
+    while seen < MOST_POSTS && found.len() < limit {
+        let page = services.store.posts_of_group(code, before, POSTS).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen += page.len();
+        found.extend(page.into_iter().filter(&wanted));
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::id::PostId;
+    use crate::domain::post::PostKind;
+    use crate::service::trial::{Trial, code};
+
+    #[tokio::test]
+    async fn letters_to_single_persons_do_not_hide_what_the_group_got() {
+        let trial = Trial::peopled().await;
+        let at = trial.services.now();
+        trial.services.store.keep_post(trial.post(PostId::new(at, 1), "Subject: x\r\n\r\nx\r\n").await, Vec::new()).await.unwrap();
+        for number in 1..=300_u16 {
+            let id = PostId::new(at + TimeDelta::milliseconds(i64::from(number)), 2);
+            let mut letter = trial.post(id, "Subject: Welcome\r\n\r\nx\r\n").await;
+            letter.kind = PostKind::Robot;
+            trial.services.store.keep_post(letter, Vec::new()).await.unwrap();
+        }
+        let reported = deliveries(&trial.services, &code("AMR"), 20).await.unwrap();
+        assert_eq!(reported.iter().map(|(post, _)| post.id).collect::<Vec<_>>(), [PostId::new(at, 1)]);
+    }
 }

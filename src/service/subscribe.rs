@@ -13,6 +13,7 @@ mod requests;
 mod roster;
 mod rules;
 mod settings;
+mod undo;
 
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requ
 pub use roster::{MemberRow, export, import, list};
 pub use rules::{GRACE_DAYS, RuleLine, RuleReport, apply_all_rules, apply_rules, preview_rules, replace_rules};
 pub use settings::{Settings, absence_text, delivery_text};
+pub use undo::{undo, undo_token};
 
 use crate::domain::reason::Reason;
 

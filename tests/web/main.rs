@@ -5,6 +5,7 @@ mod authority;
 mod browser;
 mod confirm;
 mod conformance;
+mod feeds;
 mod headers;
 mod hostile;
 mod leftovers;

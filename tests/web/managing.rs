@@ -370,3 +370,26 @@ async fn the_form_beside_the_text_corrects_the_fields_that_differ_and_no_others(
     let wrong = stage.post(Who::Tsb, &path, "act=correct&deadline=soon").await;
     assert!(wrong.status == 422 && shown().await.view.deadline == after.deadline, "{} {}", wrong.status, wrong.body);
 }
+
+/// Cancelling asks first, with the mail that readers would get; changing begins with what is there.
+#[tokio::test]
+async fn a_meeting_is_changed_from_its_text_and_cancelled_after_a_question() {
+    let stage = Box::pin(Stage::set(false)).await;
+    let list = "/manage/SG12RG-AMR/meetings";
+    let fresh = stage.get(Who::Manager, list).await;
+    assert!(fresh.body.contains("id = &quot;sg12rg-amr-2027-2&quot;"), "a new one never takes the id of another: {}", fresh.body);
+    let page = stage.get(Who::Manager, &format!("{list}?change={}", stage.meeting)).await;
+    assert!(page.body.contains("city = &quot;Mexico City&quot;"), "{}", page.body);
+    let found = enlace::service::meeting::find(&stage.site.services, &stage.meeting.parse().unwrap()).await.unwrap();
+    let text = enlace::service::meeting::written(&found).replace("Mexico City", "Monterrey");
+    let preview = stage.post(Who::Manager, list, &format!("text={}", enlace::web::pages::encoded(&text))).await;
+    assert!(preview.body.contains("Monterrey") && preview.body.contains("changes") && preview.body.contains("Venue"), "{}", preview.body);
+    let one = format!("{list}/{}", stage.meeting);
+    let state = async || enlace::service::meeting::find(&stage.site.services, &stage.meeting.parse().unwrap()).await.unwrap().status;
+    let asked = stage.post(Who::Manager, &one, "act=ask-cancel").await;
+    assert!(asked.status == 200 && asked.body.contains("value=\"cancel\""), "{}", asked.body);
+    assert_eq!(state().await, enlace::domain::meeting::MeetingStatus::Announced);
+    let done = stage.post(Who::Manager, &one, "act=cancel").await;
+    assert_eq!(done.status, 303);
+    assert_eq!(state().await, enlace::domain::meeting::MeetingStatus::Cancelled);
+}

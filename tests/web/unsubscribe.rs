@@ -1,7 +1,7 @@
 //! `/u/TOKEN`: RFC 8058.
 
 use enlace::domain::reason::{Reason, Rule};
-use enlace::domain::subscription::SubscriptionState;
+use enlace::domain::subscription::{DeliveryMode, Role, Stream, SubscriptionState};
 
 use crate::site::{Running, code};
 
@@ -66,4 +66,65 @@ async fn a_forged_or_cut_link_does_nothing_and_says_so() {
         }
     }
     assert_eq!(site.state().await, SubscriptionState::Active);
+}
+
+/// Path of the button that undoes what the page said.
+fn undo_path(page: &crate::site::Page) -> String {
+    let body = page.body.replace("&#x2f;", "/").replace("&amp;", "&");
+    let found = body.split("action=\"").find(|rest| rest.split('"').next().is_some_and(|action| action.contains("/undo")));
+    found.expect("a button that undoes it").split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn undo_on_the_page_gives_back_what_she_was() {
+    let site = Running::start().await;
+    let group = code("SG12RG-AMR");
+    let mut manager = site.services.store.subscription(&group, site.ana.id).await.unwrap().unwrap();
+    manager.role = Role::Manager;
+    manager.streams = vec![Stream::Announce];
+    manager.delivery.mode = DeliveryMode::Digest;
+    site.services.store.put_subscriptions(vec![manager.clone()]).await.unwrap();
+    let page = site.post(&site.link(), "List-Unsubscribe=One-Click").await;
+    let undo = undo_path(&page);
+    let page = site.post(&undo, "").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(site.services.store.subscription(&group, site.ana.id).await.unwrap(), Some(manager.clone()));
+
+    // A role that was taken meanwhile does not come back, nor does anything after an hour.
+    for (hours, role) in [(0, Role::Member), (2, Role::Manager)] {
+        site.services.store.put_subscriptions(vec![manager.clone()]).await.unwrap();
+        let undo = undo_path(&site.post(&site.link(), "List-Unsubscribe=One-Click").await);
+        let mut left = site.services.store.subscription(&group, site.ana.id).await.unwrap().unwrap();
+        left.role = role;
+        site.services.store.put_subscriptions(vec![left]).await.unwrap();
+        site.services.clock.advance(chrono::TimeDelta::hours(hours));
+        site.post(&undo, "").await;
+        let back = site.services.store.subscription(&group, site.ana.id).await.unwrap().unwrap();
+        assert_eq!((back.role, back.is_active()), (Role::Member, true), "{hours}");
+    }
+}
+
+#[tokio::test]
+async fn undo_needs_no_approval_but_standing() {
+    let site = Running::start().await;
+    let group = code("SG12RG-AMR");
+    let mut guest = site.ana.clone();
+    guest.kind = enlace::domain::account::AccountKind::Guest;
+    site.services.store.put_accounts(vec![guest.clone()]).await.unwrap();
+    let undo = undo_path(&site.post(&site.link(), "List-Unsubscribe=One-Click").await);
+    site.post(&format!("{}/undo", site.link()), "").await;
+    assert!(matches!(site.state().await, SubscriptionState::Pending(_)), "a guest who asks anew waits for a manager");
+    let mut left = site.services.store.subscription(&group, site.ana.id).await.unwrap().unwrap();
+    left.state = SubscriptionState::Active;
+    site.services.store.put_subscriptions(vec![left]).await.unwrap();
+    assert_eq!(site.post(&undo, "").await.status, 200);
+
+    let undo = undo_path(&site.post(&site.link(), "List-Unsubscribe=One-Click").await);
+    assert_eq!(site.post(&undo, "").await.status, 200);
+    assert_eq!(site.state().await, SubscriptionState::Active, "who leaves by mistake does not");
+    let undo = undo_path(&site.post(&site.link(), "List-Unsubscribe=One-Click").await);
+    guest.standing = enlace::domain::account::Standing::Suspended { since: site.services.now(), reason: "by the office".into() };
+    site.services.store.put_accounts(vec![guest]).await.unwrap();
+    site.post(&undo, "").await;
+    assert_ne!(site.state().await, SubscriptionState::Active);
 }

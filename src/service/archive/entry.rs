@@ -32,7 +32,8 @@ pub(super) async fn of_post(services: &Services, post: &Post) -> Result<Entry, F
     let table = services.groups();
     let working: Vec<Language> =
         post.groups.iter().filter_map(|code| table.get(code)).flat_map(|group| group.languages.iter().copied()).collect();
-    for (number, edition) in post.editions.iter().enumerate() {
+    for number in archive::readable_editions(post) {
+        let edition = &post.editions[number];
         let bytes = match services.store.body(&edition.body).await {
             Ok(bytes) => bytes,
             Err(StoreError::Damaged(why)) => {

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{Access, Reader, access};
-use crate::domain::archive::is_archived;
+use crate::domain::archive::{is_archived, readable_editions};
 use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
 use crate::domain::post::{Post, PostKind};
@@ -23,7 +23,7 @@ pub struct Exported {
     pub group: String,
     /// Posts.
     pub posts: u64,
-    /// Messages: a post has one for each edition.
+    /// Messages: a post has one for each language.
     pub messages: u64,
     /// Octets of the file.
     pub octets: u64,
@@ -66,7 +66,8 @@ pub async fn export(
     for (number, id) in ids.iter().enumerate() {
         let Some(post) = services.store.post(*id).await? else { continue };
         exported.posts += 1;
-        for edition in &post.editions {
+        for place in readable_editions(&post) {
+            let edition = &post.editions[place];
             let bytes = match services.store.body(&edition.body).await {
                 Ok(bytes) => bytes,
                 Err(StoreError::Damaged(why)) => {

@@ -216,6 +216,38 @@ async fn distributed_posts_are_archived_once_and_held_ones_when_they_go_out() {
 }
 
 #[tokio::test]
+async fn a_statement_is_shown_once_a_language_however_many_forms_went_out() {
+    use crate::domain::audience::Form;
+    use crate::domain::post::Routed;
+    let trial = Trial::peopled().await;
+    let texts =
+        [("en", "All of it"), ("es", "Todo"), ("en", "With links"), ("es", "Con enlaces"), ("en", "All and Todo"), ("en", "Cover alone")];
+    let id = distributed(&trial, 1, PostKind::Liaison, PostState::Done, "liaison:1:a", &texts).await;
+    let mut sent = trial.services.store.post(id).await.unwrap().unwrap();
+    sent.audience = Audience::Routed(Box::new(Routed {
+        forms: vec![Form::Whole, Form::Whole, Form::Links, Form::Links, Form::Both, Form::Cover],
+        coming: Vec::new(),
+        reasons: Vec::new(),
+        purposes: Vec::new(),
+        questions: Vec::new(),
+        mailboxes: Vec::new(),
+        earlier: Vec::new(),
+        again: false,
+    }));
+    trial.services.store.update_post(sent).await.unwrap();
+    feed(&trial.services).await.unwrap();
+    let view = post(&trial.services, &code("AMR"), Reader::Operator, id).await.unwrap();
+    let shown: Vec<_> = view.editions.iter().map(|one| (one.number, one.text.trim())).collect();
+    assert_eq!(shown, [(0, "All of it"), (1, "Todo")]);
+    assert_eq!(view.line.languages.len(), 2);
+    let page = threads(&trial.services, &code("AMR"), Reader::Operator, None, 10).await.unwrap();
+    assert_eq!(page.threads[0].languages.len(), 2);
+    let mut file = Vec::new();
+    let exported = export(&trial.services, &code("AMR"), Reader::Operator, &mut file, &|_, _| {}).await.unwrap();
+    assert_eq!(exported.messages, 2);
+}
+
+#[tokio::test]
 async fn a_sealed_month_shows_every_later_change() {
     let trial = Trial::peopled().await;
     take(&trial, &mbox(&THREAD), None, false).await;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::pages::Key;
 use super::{Access, Reader, access, blocking, feed, index};
-use crate::domain::archive::is_archived;
+use crate::domain::archive::{is_archived, readable_editions};
 use crate::domain::group::GroupCode;
 use crate::domain::id::PostId;
 use crate::domain::language::Language;
@@ -120,7 +120,7 @@ pub struct AttachmentLine {
 /// One language version of a post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EditionView {
-    /// Its place among the editions, from 0.
+    /// Its place among the editions of the post, from 0; other forms of the same text have places too and are not shown.
     pub number: usize,
     /// Its language, if that is known.
     pub language: Option<Language>,
@@ -132,6 +132,8 @@ pub struct EditionView {
     pub cut: bool,
     /// What is attached.
     pub attachments: Vec<AttachmentLine>,
+    /// Has it a body in HTML besides, or instead of, plain text?
+    pub formatted: bool,
     /// Could it not be read? Then the rest is empty.
     pub damaged: bool,
 }
@@ -233,7 +235,7 @@ fn line(index: &Index, post: &Post, visitor: bool) -> PostLine {
         author: shown(&author, visitor),
         kind: post.kind.as_str(),
         at: post.received_at,
-        languages: post.editions.iter().filter_map(|edition| edition.language).collect(),
+        languages: readable_editions(post).into_iter().filter_map(|place| post.editions[place].language).collect(),
     }
 }
 
@@ -365,8 +367,9 @@ pub async fn post(services: &Services, code: &GroupCode, reader: Reader<'_>, id:
     let access = access(services, code, reader).await?;
     let post = found(services, &access, id).await?;
     let visitor = matches!(reader, Reader::Anybody);
-    let mut editions = Vec::with_capacity(post.editions.len());
-    for (number, edition) in post.editions.iter().enumerate() {
+    let mut editions = Vec::new();
+    for number in readable_editions(&post) {
+        let edition = &post.editions[number];
         let view = match services.store.body(&edition.body).await {
             Ok(bytes) => services.quarantine.look(id, &format!("page {number}"), &bytes, edition_view).await,
             Err(error) => {
@@ -405,6 +408,7 @@ fn blank(subject: &str) -> EditionView {
         text: String::new(),
         cut: false,
         attachments: Vec::new(),
+        formatted: false,
         damaged: false,
     }
 }
@@ -425,6 +429,7 @@ fn edition_view(bytes: &Bytes) -> Option<EditionView> {
         language: head.languages.first().copied().filter(|_| head.languages.len() == 1),
         cut: text.len() + 4 >= TEXT_OCTETS,
         attachments: attachments.collect(),
+        formatted: content::has_html_body(&parsed),
         text,
         ..blank(&head.subject)
     })
@@ -535,7 +540,8 @@ pub async fn search(
 /// Text of the edition in which something was found, around it; of the first edition if it was found elsewhere.
 async fn quote(services: &Services, post: &Post, question: &Question) -> String {
     let mut fallback = String::new();
-    for edition in post.editions.iter().filter(|edition| edition.body.octets <= QUOTED_OCTETS) {
+    let editions = readable_editions(post).into_iter().map(|place| &post.editions[place]);
+    for edition in editions.filter(|edition| edition.body.octets <= QUOTED_OCTETS) {
         let Ok(bytes) = services.store.body(&edition.body).await else { continue };
         let text = |bytes: &Bytes| Some(content::text_body(&content::parse(bytes).ok()?, 64 * 1024));
         let Some(text) = services.quarantine.look(post.id, "quote", &bytes, text).await else { continue };

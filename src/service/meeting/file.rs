@@ -185,10 +185,12 @@ impl Reader<'_> {
             ));
         };
         self.no_group_twice(&raw.groups)?;
-        if raw.title.get_ref().is_empty() {
+        if raw.title.get_ref().0.values().all(|title| tidy(title).is_empty()) {
             return Err(self.wrong(raw.title.span().start, "the title is empty".into(), "write title = { en = \"…\" }"));
         }
-        let zone = raw.timezone.as_ref().map_or(Ok(lead.timezone), |name| self.zone(name))?;
+        // A key without a value says as little as no key: a form that was only begun has some.
+        let zone = raw.timezone.as_ref().filter(|name| !name.get_ref().trim().is_empty());
+        let zone = zone.map_or(Ok(lead.timezone), |name| self.zone(name))?;
         let span = self.span(&raw.start, raw.end.as_ref())?;
         let deadlines = self.deadlines(&raw.deadlines, &span)?;
         let parts = self.parts(raw.part)?;
@@ -196,11 +198,11 @@ impl Reader<'_> {
             Some(code) if code.get_ref().len() == 2 && code.get_ref().bytes().all(|b| b.is_ascii_alphabetic()) => {
                 code.get_ref().to_ascii_uppercase()
             }
-            Some(code) => {
+            Some(code) if !code.get_ref().trim().is_empty() => {
                 let text = format!("\"{}\" is not a country code", code.get_ref().escape_debug());
                 return Err(self.wrong(code.span().start, text, "write two letters of ISO 3166, such as \"MX\""));
             }
-            None => String::new(),
+            _ => String::new(),
         };
         let report = raw.report.map(|report| {
             let url = self.url(report.url.as_ref())?;

@@ -16,12 +16,13 @@ mod texts;
 pub mod view;
 mod weekly;
 mod wording;
+mod written;
 
 use std::path::Path;
 
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::language::Language;
-use crate::domain::meeting::{LeadTimes, Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
+use crate::domain::meeting::{Deadline, LeadTimes, Meeting, MeetingId, MeetingStatus, Notice, NoticeState, Revision, Settings, notices};
 use crate::domain::mistake::Mistake;
 use crate::mail::calendar::{self, Method};
 use crate::service::{Actor, Failure, Services};
@@ -34,6 +35,7 @@ pub use recall::goes_out_at;
 pub use send::{Preview, preview, said_by, send_due};
 pub use texts::outlook;
 pub use weekly::send_outlook;
+pub use written::{sample, written};
 
 /// Reads a file of meetings and writes what differs; all of it is right, or nothing is written.
 ///
@@ -172,6 +174,11 @@ pub async fn find(services: &Services, id: &MeetingId) -> Result<Meeting, Failur
 pub async fn show(services: &Services, id: &MeetingId) -> Result<view::Show, Failure> {
     let meeting = find(services, id).await?;
     Ok(view::show(&meeting, &lead_times(services, &meeting), services.now()))
+}
+
+/// The deadlines of a meeting, by the lead times of the group that leads it.
+pub fn deadlines(services: &Services, meeting: &Meeting) -> Vec<Deadline> {
+    lead_times(services, meeting).deadlines_of(meeting)
 }
 
 /// `meeting plan`: every notice that was, is and will be sent, or is not, with its reason.

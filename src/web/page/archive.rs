@@ -44,11 +44,19 @@ struct Line {
     quote: String,
 }
 
-fn names(site: &Site, languages: &[Language]) -> Vec<String> {
-    languages.iter().map(|language| language_name(site, *language)).collect()
+/// Is a post of this kind shown in that language? A notice is written in every language of the service, which would be six cards of
+/// the same: shown are those of the group, and the reader's own.
+fn is_shown(visit: &Visit, scope: &Scope, kind: &str, language: Option<Language>) -> bool {
+    let own = |language: Language| scope.group.languages.contains(&language) || language == visit.language;
+    kind != "meeting" || language.is_none_or(own)
 }
 
-fn post_line(site: &Site, visit: &Visit, line: &PostLine, quote: String) -> Line {
+fn names(site: &Site, visit: &Visit, scope: &Scope, kind: &str, languages: &[Language]) -> Vec<String> {
+    let shown = languages.iter().filter(|language| is_shown(visit, scope, kind, Some(**language)));
+    shown.map(|language| language_name(site, *language)).collect()
+}
+
+fn post_line(site: &Site, visit: &Visit, scope: &Scope, line: &PostLine, quote: String) -> Line {
     Line {
         id: line.id.to_string(),
         subject: line.subject.clone(),
@@ -56,7 +64,7 @@ fn post_line(site: &Site, visit: &Visit, line: &PostLine, quote: String) -> Line
         kind: site.word(visit, &format!("post-{}", line.kind)),
         at: day(site, visit, line.at),
         posts: 1,
-        languages: names(site, &line.languages),
+        languages: names(site, visit, scope, line.kind, &line.languages),
         quote,
     }
 }
@@ -78,7 +86,7 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
         let query: String = query.chars().take(300).collect();
         let from = visit.asked("from").and_then(|from| from.parse().ok()).unwrap_or(0_usize).min(10_000);
         let found = archive::search(&site.services, code, reader(&visit), &query, from, PAGE).await?;
-        let lines: Vec<Line> = found.hits.into_iter().map(|hit| post_line(&site, &visit, &hit.line, hit.quote)).collect();
+        let lines: Vec<Line> = found.hits.into_iter().map(|hit| post_line(&site, &visit, &scope, &hit.line, hit.quote)).collect();
         let next = (from + PAGE < found.total).then_some(from + PAGE);
         context! { lines => Value::from(Serde(&lines)), total => found.total, next => next, complete => found.complete }
     } else {
@@ -94,7 +102,7 @@ pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Resul
                 kind: site.word(&visit, &format!("post-{}", thread.kind)),
                 at: day(&site, &visit, thread.at),
                 posts: thread.posts,
-                languages: names(&site, &thread.languages),
+                languages: names(&site, &visit, &scope, thread.kind, &thread.languages),
                 quote: String::new(),
             })
             .collect();
@@ -137,8 +145,12 @@ pub async fn post(
     // Readers who use one language see it first.
     let wanted = visit.languages();
     let mut editions = Vec::new();
-    let share = TEXT_OCTETS * 2 / found.editions.len().max(1);
-    for edition in found.editions {
+    let (shown, others): (Vec<_>, Vec<_>) =
+        found.editions.into_iter().partition(|edition| is_shown(&visit, &scope, found.line.kind, edition.language));
+    let shown = if shown.is_empty() { others } else { shown };
+    let formatted = shown.iter().any(|edition| edition.formatted);
+    let share = TEXT_OCTETS * 2 / shown.len().max(1);
+    for edition in shown {
         let html = if wants_html { html(&site, &visit, &scope, id, edition.number).await? } else { None };
         let end = edition.text.char_indices().map(|(at, _)| at).find(|at| *at >= share).unwrap_or(edition.text.len());
         editions.push((
@@ -166,7 +178,7 @@ pub async fn post(
     }
     editions.sort_by_key(|(rank, edition)| (*rank, edition.number));
     let editions: Vec<Edition> = editions.into_iter().map(|(_, edition)| edition).collect();
-    let thread: Vec<Line> = found.thread.iter().take(THREAD).map(|line| post_line(&site, &visit, line, String::new())).collect();
+    let thread: Vec<Line> = found.thread.iter().take(THREAD).map(|line| post_line(&site, &visit, &scope, line, String::new())).collect();
     let content = context! {
         code => code.as_str(),
         id => id.to_string(),
@@ -182,6 +194,7 @@ pub async fn post(
         previous => found.previous.map(|id| id.to_string()),
         next => found.next.map(|id| id.to_string()),
         wants_html => wants_html,
+        formatted => formatted,
         subject => found.line.subject.as_str(),
     };
     let title = if found.line.subject.is_empty() { site.word(&visit, "no-subject") } else { found.line.subject.clone() };

@@ -1,10 +1,16 @@
 //! `/groups/CODE/feed.atom` (RFC 4287): meetings, and the posts of a public archive; nothing that only members may see.
 //! `/feed/TOKEN.atom`: the posts of another archive, for one reader.
+//!
+//! A shared cache keeps only what a stranger gets, in each language by itself; what somebody gets because she is signed in, or
+//! knows a token, is hers alone and is another feed with an identifier of its own. A reader that has a feed already is told so.
 
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, VARY};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 use crate::domain::group::ArchiveAccess;
 use crate::service::archive::{self, Reader};
@@ -28,7 +34,7 @@ pub struct Entry {
 }
 
 /// `GET /groups/CODE/feed.atom`
-pub async fn group(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
+pub async fn group(State(site): State<Site>, visit: Visit, scope: Scope, asked: HeaderMap) -> Result<Response, Problem> {
     let code = &scope.group.code;
     let languages = visit.languages();
     let mut entries: Vec<Entry> = meeting::meetings(&site.services, Some(code))
@@ -52,11 +58,12 @@ pub async fn group(State(site): State<Site>, visit: Visit, scope: Scope) -> Resu
         }));
     }
     let title = scope.group.name.best(&languages).cloned().unwrap_or_else(|| code.to_string());
-    Ok(atom(&site, &format!("/groups/{code}"), &title, entries))
+    let path = format!("/groups/{code}");
+    Ok(Feed { own: format!("{path}/feed.atom"), id: path.clone(), path, title, private: false }.answer(&site, &asked, entries))
 }
 
 /// `GET /feed/TOKEN.atom`: the posts of an archive for the one reader who knows the address; a wrong or ended one is a plain 404.
-pub async fn private(State(site): State<Site>, Path(token): Path<String>) -> Result<Response, Problem> {
+pub async fn private(State(site): State<Site>, Path(token): Path<String>, asked: HeaderMap) -> Result<Response, Problem> {
     let key = token.strip_suffix(".atom").ok_or_else(Problem::missing)?;
     let feed = archive::private_feed(&site.services, key, ENTRIES).await?.ok_or_else(Problem::missing)?;
     let code = &feed.group.code;
@@ -67,45 +74,74 @@ pub async fn private(State(site): State<Site>, Path(token): Path<String>) -> Res
         at: thread.at,
     });
     let title = feed.group.name.best(&feed.account.languages).cloned().unwrap_or_else(|| code.to_string());
-    let mut response = written(&site, &format!("/groups/{code}"), &format!("/feed/{token}"), &title, entries.collect());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    Ok(response)
+    let path = format!("/groups/{code}");
+    let feed = Feed { own: format!("/feed/{token}"), id: format!("{path}#archive"), path, title, private: true };
+    Ok(feed.answer(&site, &asked, entries.collect()))
 }
 
-/// The feed of these entries, the newest first; it lies beside the page that it is about.
-pub fn atom(site: &Site, path: &str, title: &str, entries: Vec<Entry>) -> Response {
-    written(site, path, &format!("{path}/feed.atom"), title, entries)
+/// What a feed is about, and for whom it is.
+pub struct Feed {
+    /// Path of the page that it is about.
+    pub path: String,
+    /// Its own path, with the query that it answers.
+    pub own: String,
+    /// Path that names it for good (RFC 4287 section 4.2.6); feeds with other entries have other ones.
+    pub id: String,
+    /// Its title, any text.
+    pub title: String,
+    /// Does it hold what only this reader may see?
+    pub private: bool,
 }
 
-/// `path` is that of the page, `own` that of the feed.
-fn written(site: &Site, path: &str, own: &str, title: &str, mut entries: Vec<Entry>) -> Response {
-    use std::fmt::Write as _;
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-    entries.truncate(ENTRIES);
-    let base = site.settings().base_url.trim_end_matches('/');
-    let updated = entries.first().map_or(DateTime::UNIX_EPOCH, |entry| entry.at);
-    let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut feed = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<id>{0}</id>\n<title>{1}</title>\n\
-         <updated>{2}</updated>\n<link href=\"{0}\"/>\n<link rel=\"self\" href=\"{4}\"/>\n<author><name>{3}</name></author>\n",
-        xml(&format!("{base}{path}")),
-        xml(title),
-        time(updated),
-        xml(&site.settings().name),
-        xml(&format!("{base}{own}")),
-    );
-    for entry in &entries {
-        let address = xml(&format!("{base}{}", entry.path));
-        let _ = writeln!(
-            feed,
-            "<entry><id>{address}</id><title>{}</title><updated>{}</updated><link href=\"{address}\"/><summary>{}</summary></entry>",
-            xml(&entry.title),
-            time(entry.at),
-            xml(&entry.summary)
-        );
+impl Feed {
+    /// The feed of these entries, the newest first; 304 (RFC 9110 section 15.4.5) for who has it already.
+    pub fn answer(&self, site: &Site, asked: &HeaderMap, entries: Vec<Entry>) -> Response {
+        let text = self.written(site, entries);
+        let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(&text)[..16]));
+        let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let known = known.split(',').map(|known| known.trim().trim_start_matches("W/")).any(|known| known == "*" || known == tag);
+        let cache = if self.private { "private, no-cache" } else { "public, max-age=900" };
+        // A title is in the reader's language, which a cookie or an account may choose.
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(CACHE_CONTROL, cache), (VARY, "Accept-Language, Cookie"), (ETAG, &tag)] {
+            headers.extend(value.parse().ok().map(|value| (name, value)));
+        }
+        if known {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        (headers, [(CONTENT_TYPE, "application/atom+xml; charset=utf-8")], text).into_response()
     }
-    feed.push_str("</feed>\n");
-    ([(CONTENT_TYPE, "application/atom+xml; charset=utf-8"), (CACHE_CONTROL, "public, max-age=900")], feed).into_response()
+
+    fn written(&self, site: &Site, mut entries: Vec<Entry>) -> String {
+        use std::fmt::Write as _;
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+        entries.truncate(ENTRIES);
+        let base = site.settings().base_url.trim_end_matches('/');
+        let updated = entries.first().map_or(DateTime::UNIX_EPOCH, |entry| entry.at);
+        let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let mut feed = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<id>{0}</id>\n<title>{1}</title>\n\
+             <updated>{2}</updated>\n<link href=\"{5}\"/>\n<link rel=\"self\" href=\"{4}\"/>\n<author><name>{3}</name></author>\n",
+            xml(&format!("{base}{}", self.id)),
+            xml(&self.title),
+            time(updated),
+            xml(&site.settings().name),
+            xml(&format!("{base}{}", self.own)),
+            xml(&format!("{base}{}", self.path)),
+        );
+        for entry in &entries {
+            let address = xml(&format!("{base}{}", entry.path));
+            let _ = writeln!(
+                feed,
+                "<entry><id>{address}</id><title>{}</title><updated>{}</updated><link href=\"{address}\"/><summary>{}</summary></entry>",
+                xml(&entry.title),
+                time(entry.at),
+                xml(&entry.summary)
+            );
+        }
+        feed.push_str("</feed>\n");
+        feed
+    }
 }
 
 /// Text for XML 1.0: escaped, and without the controls that it cannot hold.

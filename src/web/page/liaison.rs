@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use axum::response::Response;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::choices::{language_name, size};
-use super::feed::{Entry, atom};
+use super::feed::{Entry, Feed};
 use super::manage::download;
 use super::statement_words;
 use crate::domain::archive::StatementAccess;
@@ -328,8 +328,8 @@ pub async fn file(
     Ok(response)
 }
 
-/// `GET /liaisons/feed.atom`: covers, as everybody may see them.
-pub async fn feed(State(site): State<Site>, visit: Visit) -> Result<Response, Problem> {
+/// `GET /liaisons/feed.atom`: covers, as the visitor may see them; with the filters of the list.
+pub async fn feed(State(site): State<Site>, visit: Visit, asked: HeaderMap) -> Result<Response, Problem> {
     let lines = visible(&site, &visit, &filter(&visit)).await?.lines;
     let entries = lines
         .iter()
@@ -341,5 +341,16 @@ pub async fn feed(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
             at: line.circulated_at.or(line.received_at).unwrap_or_default(),
         })
         .collect();
-    Ok(atom(&site, "/liaisons", &site.word(&visit, "statements"), entries))
+    let query: Vec<String> = visit.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    // Who is signed in may see statements that are not out yet.
+    let private = visit.signed.is_some();
+    let feed = Feed {
+        path: format!("/liaisons{query}"),
+        own: format!("/liaisons/feed.atom{query}"),
+        id: format!("/liaisons{query}{}", if private { "#own" } else { "" }),
+        title: site.word(&visit, "statements"),
+        private,
+    };
+    Ok(feed.answer(&site, &asked, entries))
 }

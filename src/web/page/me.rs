@@ -17,7 +17,7 @@ use crate::domain::language::Language;
 use crate::domain::mistake::Mistake;
 use crate::domain::subscription::{Delivery, DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
-use crate::service::{Failure, account, meeting, reconfirm};
+use crate::service::{Failure, account, meeting, reconfirm, report};
 use crate::web::form::Form;
 use crate::web::page::choices::{Choice, delivery_choices, language_choices, language_name, languages_of, settings_of};
 use crate::web::{Problem, Site, Visit, after};
@@ -202,9 +202,8 @@ fn rest<'a>(today: NaiveDate, subscriptions: impl Iterator<Item = &'a Subscripti
 async fn latest(site: &Site, visit: &Visit, groups: &[&GroupCode]) -> Result<Vec<Latest>, Problem> {
     let mut posts = Vec::new();
     for code in groups {
-        posts.extend(site.services.store.posts_of_group(code, None, LATEST).await?);
+        posts.extend(report::latest(&site.services, code, LATEST, is_archived).await?);
     }
-    posts.retain(is_archived);
     posts.sort_by_key(|post| std::cmp::Reverse(post.id));
     posts.dedup_by_key(|post| post.id);
     posts.truncate(LATEST);

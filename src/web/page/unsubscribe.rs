@@ -13,8 +13,8 @@ use crate::domain::account::Account;
 use crate::domain::group::Group;
 use crate::domain::language::Language;
 use crate::domain::subscription::SubscriptionState;
-use crate::service::Actor;
 use crate::service::subscribe::{self, Outcome, Wish};
+use crate::service::{Actor, Failure};
 use crate::web::{Problem, Site, Visit};
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ struct Link {
     language: Language,
     token: String,
     visit: Visit,
+    /// Token that brings her back as she was, once she has left here.
+    undo: Option<String>,
 }
 
 /// The button of a page.
@@ -57,25 +59,30 @@ pub async fn leave(State(site): State<Site>, Path(token): Path<String>, visit: V
     act(&site, &token, &visit, Wish::Unsubscribe).await
 }
 
-/// `POST /u/TOKEN/undo`
+/// `POST /u/TOKEN/undo?was=TOKEN`: as she was, if she left a moment ago; else as anybody who asks to join.
 pub async fn come_back(State(site): State<Site>, Path(token): Path<String>, visit: Visit) -> Response {
+    if let Some(was) = visit.asked("was") {
+        let link = match read(&site, &token, &visit).await {
+            Ok(link) => link,
+            Err(answer) => return *answer,
+        };
+        match subscribe::undo(&site.services, &Actor::from(link.account.address()), &link.group, &link.account, was).await {
+            Ok(Some(outcome)) => return link.came_back(&site, &outcome),
+            Ok(None) => {}
+            Err(failure) => return Problem::from(failure).page(&site, &visit),
+        }
+    }
     act(&site, &token, &visit, Wish::Subscribe).await
 }
 
 async fn act(site: &Site, token: &str, visit: &Visit, wish: Wish) -> Response {
-    let link = match read(site, token, visit).await {
+    let mut link = match read(site, token, visit).await {
         Ok(link) => link,
         Err(answer) => return *answer,
     };
-    let address = link.account.address();
-    let actor = Actor::from(address);
-    match subscribe::own(&site.services, &actor, &link.group, address, wish).await {
+    match link.act(site, wish).await {
         Ok(Outcome::Unsubscribed(_) | Outcome::NotSubscribed(_)) => link.left(site),
-        Ok(Outcome::AwaitsApproval(reason)) => link.said(site, "join", "pending-text", &site.services.texts.reason(link.language, &reason)),
-        Ok(Outcome::Refused(reason) | Outcome::Declined(reason)) => {
-            link.said(site, "undo-refused-title", "{0}", &site.services.texts.reason(link.language, &reason))
-        }
-        Ok(_) => link.page(site, "undone-title", "undone-text", None, None),
+        Ok(outcome) => link.came_back(site, &outcome),
         Err(failure) => Problem::from(failure).page(site, visit),
     }
 }
@@ -88,7 +95,7 @@ async fn read(site: &Site, token: &str, visit: &Visit) -> Result<Link, Box<Respo
     match site.services.store.account(id).await {
         Ok(Some(account)) => {
             let language = visit.speaking(site, &account.languages);
-            Ok(Link { account, group, language, token: token.to_owned(), visit: visit.clone() })
+            Ok(Link { account, group, language, token: token.to_owned(), visit: visit.clone(), undo: None })
         }
         Ok(None) => Err(not_good()),
         Err(error) => Err(Box::new(Problem::from(error).page(site, visit))),
@@ -96,8 +103,30 @@ async fn read(site: &Site, token: &str, visit: &Visit) -> Result<Link, Box<Respo
 }
 
 impl Link {
+    /// Carries the wish out, and notes how leaving is undone.
+    async fn act(&mut self, site: &Site, wish: Wish) -> Result<Outcome, Failure> {
+        let address = self.account.address();
+        let before = site.services.store.subscription(&self.group.code, self.account.id).await?;
+        let outcome = subscribe::own(&site.services, &Actor::from(address), &self.group, address, wish).await?;
+        if let (Outcome::Unsubscribed(_), Some(before)) = (&outcome, before) {
+            self.undo = subscribe::undo_token(&site.services, &before).await?;
+        }
+        Ok(outcome)
+    }
+
+    fn came_back(&self, site: &Site, outcome: &Outcome) -> Response {
+        match outcome {
+            Outcome::AwaitsApproval(reason) => self.said(site, "join", "pending-text", &site.services.texts.reason(self.language, reason)),
+            Outcome::Refused(reason) | Outcome::Declined(reason) => {
+                self.said(site, "undo-refused-title", "{0}", &site.services.texts.reason(self.language, reason))
+            }
+            _ => self.page(site, "undone-title", "undone-text", None, None),
+        }
+    }
+
     fn button(&self, site: &Site, more: &str, word: &str, quiet: bool) -> Button {
-        let action = format!("/u/{}{more}?lang={}", self.token, self.language);
+        let was = self.undo.as_ref().map(|undo| format!("was={undo}&")).unwrap_or_default();
+        let action = format!("/u/{}{more}?{was}lang={}", self.token, self.language);
         Button { action, text: site.pages.word(self.language, word, &[]), one_click: more.is_empty(), quiet }
     }
 

@@ -18,17 +18,39 @@ use crate::web::page::choices::language_name;
 use crate::web::page::meeting::{Card, card};
 use crate::web::{Problem, Site, Visit, after};
 
-/// `GET /manage/CODE/meetings`
+/// `GET /manage/CODE/meetings?change=ID`: the list, and a form with the text of one of them or of a new one.
 pub async fn list(State(site): State<Site>, visit: Visit, scope: Scope) -> Result<Response, Problem> {
     let mut meetings = meeting::meetings(&site.services, Some(&scope.group.code)).await?;
     meetings.reverse();
-    let cards: Vec<Card> = meetings.iter().take(100).map(|one| card(&site, &visit, one)).collect();
-    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", none(Value::from(Serde(&cards)))))
+    let cards: Vec<(Card, bool)> =
+        meetings.iter().take(100).map(|one| (card(&site, &visit, one), one.lead() == &scope.group.code)).collect();
+    let changed = match visit.asked("change") {
+        Some(id) => Some(own(&site, &scope, id).await?).filter(|found| found.lead() == &scope.group.code),
+        None => None,
+    };
+    let text = match &changed {
+        Some(found) => meeting::written(found),
+        None => meeting::sample(&site.services, &scope.group).await?,
+    };
+    let content = context! {
+        cards => Value::from(Serde(&cards)),
+        text => text,
+        open => changed.is_some(),
+        wrong => (),
+        applied => Vec::<String>::new(),
+        warnings => Vec::<String>::new(),
+    };
+    Ok(show(&site, &visit, &scope, "meetings", "manage-meetings.html", content))
 }
 
-/// The page without anything that was sent.
-fn none(cards: Value) -> Value {
-    context! { cards => cards, text => "", wrong => (), applied => Vec::<String>::new(), warnings => Vec::<String>::new() }
+/// What a text would do to a meeting.
+#[derive(Serialize)]
+struct Applied {
+    id: String,
+    change: &'static str,
+    /// Field in the reader's language, before, after.
+    fields: Vec<(String, String, String)>,
+    due: usize,
 }
 
 #[derive(Serialize)]
@@ -94,7 +116,8 @@ async fn own(site: &Site, scope: &Scope, id: &str) -> Result<Meeting, Problem> {
     if found.active_groups().any(|code| *code == scope.group.code) { Ok(found) } else { Err(Problem::missing()) }
 }
 
-/// `POST /manage/CODE/meetings/ID`: cancel or postpone, by the group that leads it.
+/// `POST /manage/CODE/meetings/ID`: cancel or postpone, by the group that leads it; `ask-cancel` and `ask-postpone` show first what
+/// readers would be told.
 pub async fn act(
     State(site): State<Site>,
     visit: Visit,
@@ -108,11 +131,33 @@ pub async fn act(
     }
     let actor = visit.actor();
     match form.get("act") {
+        "ask-cancel" => {
+            let cancelled = meeting::cancel(&site.services, &actor, &found.id, true).await?;
+            return ask(&site, &visit, &scope, &cancelled, "cancel").await;
+        }
+        "ask-postpone" => {
+            let postponed = meeting::postpone(&site.services, &actor, &found.id, true).await?;
+            return ask(&site, &visit, &scope, &postponed, "postpone").await;
+        }
         "cancel" => meeting::cancel(&site.services, &actor, &found.id, false).await?,
         "postpone" => meeting::postpone(&site.services, &actor, &found.id, false).await?,
         _ => return Err(Problem::Status(StatusCode::BAD_REQUEST)),
     };
     Ok(after(&format!("/manage/{}/meetings/{}", scope.group.code, found.id), "saved"))
+}
+
+/// The question before an act: what would become of the meeting, with the mails in the reader's language.
+async fn ask(site: &Site, visit: &Visit, scope: &Scope, then: &Meeting, act: &str) -> Result<Response, Problem> {
+    let previews = meeting::preview(&site.services, then).await?.into_iter();
+    let previews: Vec<(String, String)> =
+        previews.filter(|preview| preview.language == visit.language.as_str()).map(|preview| (preview.subject, preview.text)).collect();
+    let content = context! {
+        card => Value::from(Serde(card(site, visit, then))),
+        previews => Value::from(Serde(&previews)),
+        act => act,
+        question => site.pages.word(visit.language, &format!("meeting-sure-{act}"), &[then.id.as_str()]),
+    };
+    Ok(show(site, visit, scope, "meetings", "manage-meeting-ask.html", content))
 }
 
 /// `POST /manage/CODE/meetings`: the text of a meetings file; first what it would do, then, with `act=do`, done.
@@ -128,7 +173,9 @@ pub async fn apply(State(site): State<Site>, visit: Visit, scope: Scope, form: F
         Ok(report) => {
             for one in &report.meetings {
                 may_write(&site, &visit, &scope, text, &one.id).await?;
-                applied.push((one.id.clone(), site.word(&visit, &format!("change-{}", one.change)), one.due.len()));
+                let word = |field: &str| site.services.texts.word(visit.language, &format!("meeting.field-{field}")).to_owned();
+                let fields = one.fields.iter().map(|field| (word(&field.field), field.before.clone(), field.after.clone())).collect();
+                applied.push(Applied { id: one.id.clone(), change: one.change, fields, due: one.due.len() });
             }
             warnings = report.warnings;
             if form.get("act") == "do" {
@@ -142,6 +189,7 @@ pub async fn apply(State(site): State<Site>, visit: Visit, scope: Scope, form: F
     let content = context! {
         cards => Vec::<String>::new(),
         text => text,
+        open => true,
         wrong => wrong,
         applied => Value::from(Serde(&applied)),
         warnings => warnings,
