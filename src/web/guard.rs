@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::visit::LANGUAGE;
-use super::{Problem, Site, Visit, with_cookie};
+use super::{Problem, Site, Visit, compress, with_cookie};
 use crate::measure;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -31,8 +31,10 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
     let visit = Visit::of(&site, &parts).await;
     parts.extensions.insert(visit.clone());
     let head_only = parts.method == Method::HEAD;
+    let gzip = compress::takes_gzip(&parts.headers);
     // Not the whole path, which may hold a token.
     let place = parts.uri.path().split('/').nth(1).unwrap_or_default().to_owned();
+    let open = parts.method == Method::GET && compress::is_open(&place, visit.signed.is_some());
     let began = Instant::now();
     let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -53,6 +55,9 @@ pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Re
         }
     }
     add_headers(response.headers_mut(), site.is_https());
+    if open {
+        response = compress::compressed(response, gzip).await;
+    }
     match visit.chosen {
         Some(language) => with_cookie(response, site.cookie(LANGUAGE, language.as_str(), Some(LANGUAGE_SECONDS))),
         None => response,

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod attempts;
 pub mod authority;
+mod compress;
 pub mod connections;
 pub mod form;
 pub mod guard;
