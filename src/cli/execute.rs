@@ -98,7 +98,7 @@ impl Commands for Executor {
                 let context = Context { services: &self.services, files: &files, folder: None, progress: &|_| {}, actor: order.actor };
                 execute(&context, arguments.command).await
             }
-            Err(error) => Err(Failure::usage(error)),
+            Err(error) => Err(Failure { remedy: "see /api/v1/openapi.json".into(), ..Failure::usage(without_usage(&error.to_string())) }),
         };
         match result {
             // A file of this machine is nobody's who is not on it.
@@ -110,6 +110,12 @@ impl Commands for Executor {
             Err(failure) => Outcome::Failed { kind: failure.kind, text: failure.text, remedy: failure.remedy },
         }
     }
+}
+
+/// What a program is told of wrong words: the sentence, without the usage of a command line that it does not write.
+fn without_usage(text: &str) -> String {
+    let sentence = text.split("\n\nUsage:").next().unwrap_or(text).trim_start_matches("error: ");
+    sentence.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Carries a command out.

@@ -176,7 +176,7 @@ fn changed(change: &GroupChange, text: &mut String) {
 
 fn described(report: &GroupReport) -> Result<String, Failure> {
     let mut table = Table::plain();
-    if let serde_json::Value::Object(settings) = to_json(&report.group)? {
+    if let serde_json::Value::Object(settings) = group::as_written(&report.group).map_err(|error| Failure::new(error, ""))? {
         for (key, value) in settings {
             let value = match value {
                 serde_json::Value::String(text) => text,

@@ -9,6 +9,7 @@ use super::execute::Context;
 use super::group::{shown as file_name, utf8};
 use super::report::{Failure, Report, Table, one_line, to_json};
 use crate::domain::group::GroupCode;
+use crate::domain::liaison::event::State;
 use crate::domain::liaison::routing::Withdrawal;
 use crate::domain::liaison::statement::{Direction, Purpose};
 use crate::domain::liaison::wish::Wish;
@@ -23,7 +24,7 @@ pub async fn execute(context: &Context<'_>, command: Liaison) -> Result<Report, 
     let (services, actor) = (context.services, context.actor.clone());
     match command {
         Liaison::List { filter } => {
-            let lines = liaison::list(services, &read_filter(filter)?).await?;
+            let lines = liaison::list(services, &read_filter(services, filter)?).await?;
             Ok(Report::new(table(&lines).or("No such statement; `enlace liaison submit FILE.eml` adds one"), to_json(&lines)?))
         }
         Liaison::Show { id } => {
@@ -91,7 +92,7 @@ pub async fn execute(context: &Context<'_>, command: Liaison) -> Result<Report, 
             liaison::close(services, &actor, id, change.dry_run).await?;
             after(services, id, "closed", change.dry_run).await
         }
-        Liaison::Export { filter, format } => export(services, &read_filter(filter)?, format).await,
+        Liaison::Export { filter, format } => export(services, &read_filter(services, filter)?, format).await,
         Liaison::Digest { code, address, off, at_once, shown, change } => {
             let wish = if off { None } else { Some(wish(&at_once, &shown)?) };
             let group = parsed::<GroupCode>(&code)?;
@@ -125,7 +126,7 @@ fn purpose(text: &str) -> Result<Purpose, Failure> {
     known.ok_or_else(|| Failure::new(format!("\"{}\" is no purpose", text.escape_debug()), "action, comment or information"))
 }
 
-fn read_filter(filter: LiaisonFilter) -> Result<Filter, Failure> {
+fn read_filter(services: &Services, filter: LiaisonFilter) -> Result<Filter, Failure> {
     let direction = |text: String| match text.to_lowercase().as_str() {
         "incoming" => Ok(Direction::Incoming),
         "outgoing" => Ok(Direction::Outgoing),
@@ -134,12 +135,34 @@ fn read_filter(filter: LiaisonFilter) -> Result<Filter, Failure> {
     let day = |text: String| {
         text.parse().map_err(|_| Failure::new(format!("\"{}\" is no day", text.escape_debug()), "write it such as 2027-01-22"))
     };
+    let group = |text: String| {
+        let code: GroupCode = parsed(&text)?;
+        let found = services.groups().get(&code).is_some();
+        found.then_some(code).ok_or_else(|| Failure::new(format!("there is no group {text}"), "`enlace group list` shows all"))
+    };
+    // As they are written: `7/12`, `ALL/12`, or a study group alone.
+    let question = |text: String| {
+        let (number, group) = text.trim_start_matches(['Q', 'q']).split_once('/').unwrap_or(("ALL", text.as_str()));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let group_named = group.bytes().any(|b| b.is_ascii_digit()) || group.eq_ignore_ascii_case("TSAG");
+        if (digits(number) || number.eq_ignore_ascii_case("ALL")) && group_named {
+            return Ok(text);
+        }
+        Err(Failure::new(format!("\"{}\" is no Question", text.escape_debug()), "write it such as 7/12"))
+    };
+    let known = |text: String| {
+        let states = State::ALL.map(State::as_str);
+        if states.iter().any(|state| state.eq_ignore_ascii_case(&text)) {
+            return Ok(text);
+        }
+        Err(Failure::new(format!("\"{}\" is no state of a statement", text.escape_debug()), states.join(", ")))
+    };
     Ok(Filter {
-        group: filter.group.map(|code| parsed(&code)).transpose()?,
+        group: filter.group.map(group).transpose()?,
         direction: filter.direction.map(direction).transpose()?,
         purpose: filter.purpose.map(|text| purpose(&text)).transpose()?,
-        state: filter.state,
-        question: filter.question,
+        state: filter.state.map(known).transpose()?,
+        question: filter.question.map(question).transpose()?,
         deadline_from: filter.deadline_from.map(day).transpose()?,
         deadline_to: filter.deadline_to.map(day).transpose()?,
         text: filter.text,

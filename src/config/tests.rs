@@ -192,7 +192,9 @@ fn units_are_read() {
     for (text, seconds) in
         [("0", 0), ("30 s", 30), ("10 min", 600), ("10min", 600), ("2 hours", 7200), ("5 days", 432_000), ("1 year", 31_536_000)]
     {
-        assert_eq!(text.parse::<Span>().unwrap().0.as_secs(), seconds, "{text}");
+        let span = text.parse::<Span>().unwrap();
+        assert_eq!(span.0.as_secs(), seconds, "{text}");
+        assert_eq!(span.to_string().parse::<Span>().unwrap().0, span.0, "{span}");
     }
     for bad in ["", "5", "-1 s", "1.5 h", "99999999999999999999 s", "9999999999999 years", "1 fortnight"] {
         assert!(bad.parse::<Span>().is_err(), "{bad}");

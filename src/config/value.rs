@@ -178,6 +178,18 @@ impl fmt::Display for Network {
     }
 }
 
+impl fmt::Display for Span {
+    /// As it is written: in the largest unit of which it is a whole number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")];
+        match units.into_iter().find(|(length, _)| seconds != 0 && seconds.is_multiple_of(*length)) {
+            Some((length, unit)) => write!(f, "{} {unit}", seconds / length),
+            None => f.write_str("0"),
+        }
+    }
+}
+
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::liaison::{self, Matter};
 use super::rights::{self, Rejudged};
 use super::{Actor, Failure, Services};
+use crate::config::Span;
 use crate::domain::group::{Group, GroupCode, GroupKind, Region};
 use crate::domain::mistake::Mistake;
 
@@ -88,11 +89,27 @@ pub struct GroupLine {
 #[derive(Debug, Clone, Serialize)]
 pub struct GroupReport {
     /// Its settings.
+    #[serde(serialize_with = "written")]
     pub group: Group,
     /// What mail to which address does, by name of the purpose.
     pub addresses: BTreeMap<&'static str, String>,
     /// Subscribers by state.
     pub subscribers: BTreeMap<&'static str, u64>,
+}
+
+/// The settings as JSON, with durations as a groups file and [`set_fields`] have them: `10 min` instead of seconds and nanoseconds.
+///
+/// # Errors
+/// Never: every setting of a group can be written as JSON.
+pub fn as_written(group: &Group) -> Result<serde_json::Value, serde_json::Error> {
+    let mut settings = serde_json::to_value(group)?;
+    settings["grace"] = Span(group.grace).to_string().into();
+    settings["archive_keep"] = Span(group.archive_keep).to_string().into();
+    Ok(settings)
+}
+
+fn written<S: serde::Serializer>(group: &Group, serializer: S) -> Result<S::Ok, S::Error> {
+    as_written(group).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 /// Applies a groups file; `file` is only named in messages.

@@ -162,6 +162,11 @@ impl Token {
         self.scopes.iter().any(|scope| scope.covers(area, write, group))
     }
 
+    /// Groups of which it may read this area, as far as its scopes name some.
+    pub fn groups_read(&self, area: Area) -> Vec<GroupCode> {
+        self.scopes.iter().filter(|scope| scope.covers(area, false, scope.group.as_ref())).filter_map(|scope| scope.group.clone()).collect()
+    }
+
     /// For the audit trail.
     pub fn actor(&self) -> Actor {
         Actor { name: format!("token {}", self.name) }

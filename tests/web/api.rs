@@ -401,3 +401,54 @@ async fn a_private_feed_is_for_whoever_may_read_and_ends_with_a_new_address() {
     assert_eq!(site.get(&second).await.status, 404, "it ends with her right");
     assert_eq!(program.send("POST", path, &[], &json!({})).await.status, 409);
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_or_meant_is_a_problem_in_plain_words() {
+    let site = Running::start().await;
+    let program = Program::with(&site, &["all"]).await;
+    let page = program.get("/groups/%ff").await;
+    assert_eq!((page.status, page.field("content-type")), (400, "application/problem+json"), "{}", page.body);
+    for filter in ["state=foo", "group=NOPE", "question=foo", "direction=foo"] {
+        let page = program.get(&format!("/liaisons?{filter}")).await;
+        assert_eq!((page.status, page.field("content-type")), (422, "application/problem+json"), "{filter}: {}", page.body);
+    }
+    for filter in ["state=held", "group=SG12RG-AMR", "question=7/12", "question=Q7%2F12", "question=12", "question=ALL%2F12"] {
+        assert_eq!(program.get(&format!("/liaisons?{filter}")).await.status, 200, "{filter}");
+    }
+    let page = program.send("POST", "/webhooks/x/replay", &[], &json!({})).await;
+    assert!(page.status == 422 && !page.body.contains("Usage") && page.body.contains("`since` or `after`"), "{}", page.body);
+    let wanted = &document::document()["paths"]["/webhooks/{name}/replay"]["post"]["requestBody"];
+    assert_eq!(
+        (&wanted["required"], wanted["content"]["application/json"]["schema"]["anyOf"].as_array().unwrap().len()),
+        (&json!(true), 2)
+    );
+    let known = site.request("GET", "/api/v1/groups", &[&program.bearer, "If-None-Match: *"], b"").await;
+    assert_eq!(known.status, 304);
+}
+
+#[tokio::test]
+async fn a_token_of_one_group_reads_what_is_of_that_group() {
+    use crate::stage::{GROUP, Stage};
+    let stage = Box::pin(Stage::set(false)).await;
+    let program = Program::with(&stage.site, &[&format!("read@{GROUP}")]).await;
+    let held = body(&program.get("/holds").await);
+    let groups: BTreeSet<&str> = held["items"].as_array().unwrap().iter().map(|item| item["group"].as_str().unwrap()).collect();
+    assert_eq!(groups, [GROUP].into());
+    assert_eq!(program.get(&format!("/holds/{}", stage.held)).await.status, 200);
+    assert_eq!(program.get(&format!("/holds/{}", stage.other_held)).await.status, 404, "of another group");
+    let of = |page: &Page, group: &str| body(page)["items"].as_array().unwrap().iter().all(|item| item["group"] == group);
+    let listed = program.get("/liaisons").await;
+    assert!(listed.body.contains(&stage.statement) && of(&listed, GROUP), "{}", listed.body);
+    assert_eq!(program.get(&format!("/liaisons/{}", stage.statement)).await.status, 200);
+    assert_eq!(program.get(&format!("/meetings/{}", stage.meeting)).await.status, 200);
+    let told = program.get("/explain?message_id=one@example.org").await;
+    assert!(told.status == 200 && told.body.contains("ana@example.org"), "{}", told.body);
+    assert_eq!(program.get("/explain?message_id=three@example.org").await.status, 404);
+    for closed in ["/accounts", "/queue", "/audit", "/groups"] {
+        assert_eq!(program.get(closed).await.status, 403, "{closed}");
+    }
+    let other = Program::with(&stage.site, &["read@SG2RG-AMR"]).await;
+    assert!(of(&other.get("/liaisons").await, "SG2RG-AMR"));
+    let writes = stage.site.request("POST", &format!("/api/v1/holds/{}/discard", stage.held), &[&program.bearer], b"").await;
+    assert_eq!(writes.status, 403);
+}

@@ -201,6 +201,22 @@ pub enum State {
 }
 
 impl State {
+    /// All, in the order of a statement's life.
+    pub const ALL: [Self; 12] = [
+        Self::Received,
+        Self::Quarantined,
+        Self::Held,
+        Self::Waiting,
+        Self::Accepted,
+        Self::Circulated,
+        Self::AwaitingReply,
+        Self::Overdue,
+        Self::Answered,
+        Self::Closed,
+        Self::Rejected,
+        Self::Withdrawn,
+    ];
+
     /// As in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

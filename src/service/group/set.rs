@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::file::{TEXT_CHARACTERS, ban};
 use super::{GroupChange, compare};
+use crate::config::Span;
 use crate::domain::country;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::house::MemberRule;
@@ -184,9 +185,12 @@ fn put(services: &Services, form: &mut Value, given: &str, value: &str) -> Resul
         }
         "banned" => form["house"][key] = json!(bans(value)?),
         "grace" => {
-            let minutes = value.parse::<u64>().ok().filter(|minutes| *minutes <= GRACE_MINUTES);
+            // Minutes, or as the groups file writes it and `group show` shows it: `10 min`.
+            let minutes = value.parse::<u64>().ok().map(|minutes| minutes.saturating_mul(60));
+            let seconds = minutes.or_else(|| value.parse::<Span>().ok().map(|span| span.0.as_secs()));
+            let seconds = seconds.filter(|seconds| *seconds <= GRACE_MINUTES * 60);
             form[key] =
-                minutes.map(|minutes| json!({ "secs": minutes * 60, "nanos": 0 })).ok_or_else(|| Mistake::GraceUnclear.about([value]))?;
+                seconds.map(|seconds| json!({ "secs": seconds, "nanos": 0 })).ok_or_else(|| Mistake::GraceUnclear.about([value]))?;
         }
         "languages" => {
             form[key] = json!(working_languages(services, value).ok_or_else(|| Mistake::LanguagesUnclear.about([value]))?);
@@ -275,7 +279,9 @@ mod tests {
         let amr = trial.services.group(&code("AMR")).unwrap();
         assert!(amr.house.moderate && amr.house.two_persons && amr.house.banned == ["eve@x.example", "@spam.example"], "{:?}", amr.house);
         assert_eq!(amr.house.purpose.get(Language::ENGLISH).unwrap(), "Work of the group");
-        assert!(change(&trial, &["release_by=2"]).await.unwrap().fields.is_empty(), "twice is once");
+        assert!(change(&trial, &["release_by=2", "grace=5 min"]).await.unwrap().fields.is_empty(), "twice is once");
+        let shown = serde_json::to_value(group::show(&trial.services, &code("AMR")).await.unwrap()).unwrap();
+        assert_eq!((&shown["group"]["grace"], &shown["group"]["archive_keep"]), (&json!("5 min"), &json!("0")));
         change(&trial, &["footer.en=", "banned=", "purpose.en="]).await.unwrap();
         let amr = trial.services.group(&code("AMR")).unwrap();
         assert!(amr.footer.is_none() && amr.house.banned.is_empty() && amr.house.purpose.is_empty(), "{amr:?}");

@@ -42,7 +42,8 @@ impl Rendered {
     /// 304 when the asker has it already.
     pub(super) fn unless_known(self, known: Option<&HeaderValue>) -> Response {
         let tags = known.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.tag) {
+        if self.status == StatusCode::OK && tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag)
+        {
             return (StatusCode::NOT_MODIFIED, [(ETAG, self.tag)]).into_response();
         }
         self.into_response()

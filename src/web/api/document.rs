@@ -93,8 +93,11 @@ fn body(operation: &Operation) -> Value {
         properties.insert("dry_run".into(), json!({ "type": "boolean" }));
     }
     let needed: Vec<&str> = fields.iter().filter(|field| field.needed).map(|field| field.name).collect();
-    let schema = json!({ "type": "object", "properties": properties, "required": needed, "additionalProperties": false });
-    json!({ "required": !needed.is_empty(), "content": { "application/json": { "schema": schema } } })
+    let mut schema = json!({ "type": "object", "properties": properties, "required": needed, "additionalProperties": false });
+    if !operation.either.is_empty() {
+        schema["anyOf"] = operation.either.iter().map(|name| json!({ "required": [name] })).collect();
+    }
+    json!({ "required": !needed.is_empty() || !operation.either.is_empty(), "content": { "application/json": { "schema": schema } } })
 }
 
 fn schema(field: &Field) -> Value {

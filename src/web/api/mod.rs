@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod document;
+mod narrow;
 pub mod operation;
 mod stream;
 pub mod table;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH};
@@ -74,7 +76,11 @@ fn route(api: &Api, operation: &'static Operation) -> MethodRouter {
         "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    on(filter, move |params: RawPathParams, request: Request| async move {
+    on(filter, move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| async move {
+        let Ok(params) = params else {
+            return Problem::new(StatusCode::BAD_REQUEST, "a part of the address is no UTF-8 when its percent signs are decoded")
+                .into_response();
+        };
         let parts: Vec<(String, String)> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         api.answer(operation, &parts, request).await.unwrap_or_else(IntoResponse::into_response)
     })
@@ -84,11 +90,20 @@ impl Api {
     async fn answer(&self, operation: &'static Operation, parts: &[(String, String)], request: Request) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let group = parts.iter().find(|(name, _)| name == "code").and_then(|(_, code)| code.parse::<GroupCode>().ok());
-        let token = self.admit(&head.headers, operation.area, operation.writes, group.as_ref()).await?;
         let query = query(head.uri.query().unwrap_or_default());
+        let named = match bearer(&head.headers) {
+            Some(secret) => token::authenticate(&self.site.services, secret).await?,
+            None => None,
+        };
+        // What is about no group in its address is about those in its answer: a token of some groups reads its part of that.
+        let own = named.map(|token| token.groups_read(operation.area)).unwrap_or_default();
+        let narrowed = !operation.writes && group.is_none() && narrow::applies(operation.area) && !own.is_empty();
+        let about = if narrowed { own.first() } else { group.as_ref() };
+        let token = self.admit(&head.headers, operation.area, operation.writes, about).await?;
+        let own = if narrowed && !token.covers(operation.area, false, None) { own } else { Vec::new() };
         let values: Vec<String> = parts.iter().map(|(_, value)| value.clone()).collect();
         if !operation.writes {
-            let rendered = self.read(operation, &values, query, &token).await?;
+            let rendered = self.read(operation, &values, query, &token, &own).await?;
             return Ok(rendered.unless_known(head.headers.get(IF_NONE_MATCH)));
         }
         let body = read_body(operation, body).await?;
@@ -123,12 +138,10 @@ impl Api {
 
     /// Whose token it is, if it covers this.
     async fn admit(&self, headers: &HeaderMap, area: Area, writes: bool, group: Option<&GroupCode>) -> Result<Token, Problem> {
-        let field = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = field.and_then(|field| field.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, secret)) = secret else {
+        let Some(secret) = bearer(headers) else {
             return Err(Problem::unauthorized("a token is needed: `Authorization: Bearer …`; `enlace token create` makes one"));
         };
-        let token = token::authenticate(&self.site.services, secret.trim()).await?;
+        let token = token::authenticate(&self.site.services, secret).await?;
         let token = token.ok_or_else(|| Problem::unauthorized("this token is none, was revoked, or has had its last day"))?;
         if !token.covers(area, writes, group) {
             let verb = if writes { "write" } else { "read" };
@@ -144,6 +157,7 @@ impl Api {
         parts: &[String],
         mut query: Map<String, Value>,
         token: &Token,
+        own: &[GroupCode],
     ) -> Result<Rendered, Problem> {
         let page = answer::Page::of(operation, &mut query)?;
         let mut words = operation.words(parts, query).map_err(|text| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &text))?;
@@ -151,7 +165,11 @@ impl Api {
         words.words.splice(at..at, page.words(operation));
         let order = Order { words: words.words, files: Vec::new(), actor: token.actor() };
         match self.commands.carry_out(order).await {
-            Outcome::Done { json, .. } => Ok(Rendered::of(&page.cut(json))),
+            Outcome::Done { json, .. } => {
+                let json = if own.is_empty() { Some(json) } else { narrow::to(json, own) };
+                let json = json.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such thing in the groups of this token"))?;
+                Ok(Rendered::of(&page.cut(json)))
+            }
             Outcome::Failed { kind, text, remedy } => Err(Problem::failed(kind, &text, &remedy)),
         }
     }
@@ -164,7 +182,7 @@ impl Api {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "If-Match does not apply: this address has no representation to compare"));
         };
         let parts = &parts[..object.parts().count().min(parts.len())];
-        let now = self.read(object, parts, Map::new(), token).await?;
+        let now = self.read(object, parts, Map::new(), token, &[]).await?;
         if expected == "*" || expected.split(',').any(|tag| tag.trim() == now.tag) {
             return Ok(());
         }
@@ -225,6 +243,12 @@ impl Api {
             Err(problem) => problem.into_response(),
         }
     }
+}
+
+/// The secret of `Authorization: Bearer …` (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
 async fn read_body(operation: &Operation, body: Body) -> Result<Bytes, Problem> {

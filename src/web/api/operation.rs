@@ -79,6 +79,8 @@ pub struct Operation {
     pub command: &'static [&'static str],
     /// Fields.
     pub fields: &'static [Field],
+    /// Fields of which one must be there.
+    pub either: &'static [&'static str],
     /// Is the answer a list?
     pub listed: Option<Listed>,
     /// Can it be tried out with `dry_run`? What only reads cannot.
@@ -114,6 +116,10 @@ impl Operation {
         let (mut last, mut file) = (parts.to_vec(), None);
         if self.rehearses && truth(given.remove("dry_run"), "dry_run")?.unwrap_or(false) {
             words.push("--dry-run".into());
+        }
+        let is_given = |name: &&str| given.get(*name).is_some_and(|value| !value.is_null());
+        if !self.either.is_empty() && !self.either.iter().any(is_given) {
+            return Err(format!("`{}` is missing: one of them is needed", self.either.join("` or `")));
         }
         for field in self.fields {
             let value = match given.remove(field.name) {

@@ -23,7 +23,7 @@ const fn needed(name: &'static str, shape: Shape, option: &'static str, about: &
 }
 
 const fn read(path: &'static str, id: &'static str, area: Area, command: &'static [&'static str], summary: &'static str) -> Operation {
-    Operation { method: "GET", path, id, summary, area, writes: false, command, fields: &[], listed: None, rehearses: false }
+    Operation { method: "GET", path, id, summary, area, writes: false, command, fields: &[], either: &[], listed: None, rehearses: false }
 }
 
 const fn list(
@@ -63,7 +63,12 @@ const fn act(
     fields: &'static [Field],
     summary: &'static str,
 ) -> Operation {
-    Operation { method, path, id, summary, area, writes: true, command, fields, listed: None, rehearses: true }
+    Operation { method, path, id, summary, area, writes: true, command, fields, either: &[], listed: None, rehearses: true }
+}
+
+/// One of these fields must be there.
+const fn either(operation: Operation, names: &'static [&'static str]) -> Operation {
+    Operation { either: names, ..operation }
 }
 
 const fn with(operation: Operation, fields: &'static [Field]) -> Operation {
@@ -528,17 +533,20 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     act("DELETE", "/webhooks/{name}", "removeWebhook", Area::Admin, &["webhook", "remove"], &[], "Tell the program nothing more."),
     act("POST", "/webhooks/{name}/test", "testWebhook", Area::Admin, &["webhook", "test"], &[], "Send an event of type `test` now."),
-    act(
-        "POST",
-        "/webhooks/{name}/replay",
-        "replayWebhook",
-        Area::Admin,
-        &["webhook", "replay"],
-        &[
-            option("since", Shape::Text, "--since", "from this time on"),
-            option("after", Shape::Text, "--after", "instead: behind this event"),
-        ],
-        "Tell the program again what happened.",
+    either(
+        act(
+            "POST",
+            "/webhooks/{name}/replay",
+            "replayWebhook",
+            Area::Admin,
+            &["webhook", "replay"],
+            &[
+                option("since", Shape::Text, "--since", "from this time on"),
+                option("after", Shape::Text, "--after", "instead: behind this event"),
+            ],
+            "Tell the program again what happened; since a time, or behind an event: one of the two is needed.",
+        ),
+        &["since", "after"],
     ),
     act(
         "POST",
