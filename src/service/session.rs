@@ -23,8 +23,10 @@ use std::sync::Arc;
 
 /// How long a link works, in minutes.
 pub const LINK_MINUTES: i64 = 15;
-/// Links that one person is sent in an hour; more are left out.
+/// Links that one person is sent in an hour at the wish of one network; more are left out.
 pub const LINKS_AN_HOUR: u64 = 5;
+/// Links that one person is sent in an hour, whoever asks: a stranger uses up his own share first.
+pub const LINKS_AN_HOUR_IN_ALL: u64 = 20;
 /// A session ends so many days after it began.
 pub const SESSION_DAYS: i64 = 30;
 /// A session ends after so many days without use.
@@ -64,17 +66,22 @@ pub fn secret() -> Result<String, Failure> {
 }
 
 /// Mails a link to whoever has `address`; does nothing when nobody has it, when the account is not in force, or when the person
-/// got [`LINKS_AN_HOUR`] already. `then` is the address to go on to afterwards.
+/// got [`LINKS_AN_HOUR`] already at the wish of the same `network`, or [`LINKS_AN_HOUR_IN_ALL`]. `then` is the address to go on to
+/// afterwards.
 ///
 /// # Errors
 /// When a template or the store fails.
-pub async fn send_link(services: &Services, address: &EmailAddress, browser: &str, then: &str) -> Result<(), Failure> {
+pub async fn send_link(services: &Services, address: &EmailAddress, browser: &str, network: &str, then: &str) -> Result<(), Failure> {
     let Some(account) = services.store.account_by_address(address).await? else { return Ok(()) };
     if gate::why_not_in_force(&account, services.today()).is_some() {
         return Ok(());
     }
     let hour = services.now().format("%Y-%m-%dT%H");
-    if services.store.count_up("sign-in-link", &format!("{hour}|{}", account.id)).await? > LINKS_AN_HOUR {
+    // Where somebody asked from is nobody's to read later.
+    let asker = HEXLOWER.encode(&Sha256::digest(format!("{hour}|{}|{network}", account.id))[..8]);
+    let mut too_many = services.store.count_up("sign-in-link", &format!("{hour}|{}|{asker}", account.id)).await? > LINKS_AN_HOUR;
+    too_many = too_many || services.store.count_up("sign-in-link", &format!("{hour}|{}", account.id)).await? > LINKS_AN_HOUR_IN_ALL;
+    if too_many {
         tracing::info!(account = %account.id, "Left out a sign-in link: the hour's allowance is used up");
         return Ok(());
     }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 
 /// Length of a window in seconds.
-const WINDOW_SECONDS: i64 = 600;
+pub const WINDOW_SECONDS: i64 = 600;
 /// Most attempts of one network in a window.
 pub const ATTEMPTS: u32 = 30;
 /// Most networks that are counted at a time; past it, all are refused until the window ends.
@@ -41,7 +41,7 @@ impl Attempts {
 }
 
 /// The network that one person can be expected to have: an IPv4 address, an IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
         v4 @ IpAddr::V4(_) => v4,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
 
-use super::{Site, Visit};
+use super::{Site, Visit, attempts};
 use crate::service::Failure;
 
 /// Why there is no page; the guard makes one of it in the reader's language.
@@ -73,6 +74,10 @@ impl Problem {
         };
         let mut response = site.show(visit, "message.html", &title, content);
         *response.status_mut() = status;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            // RFC 9110 section 10.2.3.
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(attempts::WINDOW_SECONDS));
+        }
         response
     }
 }

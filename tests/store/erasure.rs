@@ -115,7 +115,7 @@ async fn no_octet_of_an_erased_address_is_in_a_dump_of_the_cluster() {
     account::addresses::choose(&services, &Actor::from(&her), &zenobia, SECOND).await.unwrap();
     let zenobia = services.store.account_by_address(&her).await.unwrap().unwrap();
     account::addresses::ask(&services, &Actor::from(&her), &zenobia, &"zenobia.quixote@third.example".parse().unwrap()).await.unwrap();
-    session::send_link(&services, &her, "browser", "/me").await.unwrap();
+    session::send_link(&services, &her, "browser", "", "/me").await.unwrap();
     session::open(&services, zenobia.id).await.unwrap();
     send_letter(&services, &her, "confirm-unsubscription").await;
     services.store.put_entry("sender-allowed", &format!("SG12|{}", her.key()), 0, HER.as_bytes().to_vec()).await.unwrap();

@@ -122,3 +122,24 @@ async fn the_institutions_sign_in_is_offered_and_says_what_to_do_when_it_fails()
     let again = site.request("POST", "/sign-in/oidc/nosuchtoken", &["Content-Type: application/x-www-form-urlencoded"], b"then=/me").await;
     assert!(again.status == 403 && again.body.contains("You could not be signed in"), "{}", again.body);
 }
+
+#[tokio::test]
+async fn a_stranger_who_asks_for_links_does_not_use_up_hers() {
+    let site = Running::start().await;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let ask = async |from: &str| {
+        let from = format!("X-Forwarded-For: {from}");
+        site.request("POST", "/sign-in", &[form, &from], b"address=ana%40example.org").await
+    };
+    for _ in 0..12 {
+        assert_eq!(ask("192.0.2.7").await.status, 200);
+    }
+    site.mails_to("ana@example.org", 5).await;
+    ask("198.51.100.1").await;
+    assert_eq!(site.mails_to("ana@example.org", 6).await.len(), 6, "five of the stranger's, and hers");
+    for _ in 0..30 {
+        ask("192.0.2.8").await;
+    }
+    let too_many = ask("192.0.2.8").await;
+    assert_eq!((too_many.status, too_many.field("retry-after")), (429, "600"));
+}

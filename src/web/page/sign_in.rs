@@ -10,6 +10,7 @@ use minijinja::context;
 
 use crate::domain::address::EmailAddress;
 use crate::service::session::{self, IDLE_DAYS, LINK_MINUTES, Link, SESSION_DAYS};
+use crate::web::attempts;
 use crate::web::form::Form;
 use crate::web::visit::{BROWSER, SESSION};
 use crate::web::{Problem, Site, Visit, with_cookie};
@@ -50,9 +51,10 @@ pub async fn send(State(site): State<Site>, visit: Visit, form: Form) -> Result<
     let response = site.show(&visit, "message.html", &site.word(&visit, "sign-in-sent-title"), content);
     let response = with_cookie(response, site.cookie(BROWSER, &browser, Some(LINK_MINUTES * 60)));
     let services = std::sync::Arc::clone(&site.services);
+    let network = visit.client.map(|client| attempts::network(client).to_string()).unwrap_or_default();
     // After the answer, so that its time tells nothing about the address; a lost link is asked for again.
     tokio::spawn(async move {
-        if let Err(error) = session::send_link(&services, &address, &browser, &then).await {
+        if let Err(error) = session::send_link(&services, &address, &browser, &network, &then).await {
             tracing::error!(%error, "Could not send a sign-in link");
         }
     });
