@@ -127,6 +127,9 @@ fn invitation(until: Option<&str>) -> Result<Invite, Failure> {
 
 fn changed(report: &MemberReport) -> Result<Report, Failure> {
     let mut text = String::new();
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {}", one_line(warning));
+    }
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     for line in &report.members {
         *counts.entry(line.outcome).or_default() += 1;

@@ -4,7 +4,7 @@
 //! leaves the field as it is.
 
 use crate::config::Problem;
-use crate::directory::table::Table;
+use crate::directory::table::{Table, decoded};
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
 use crate::domain::country;
@@ -99,11 +99,9 @@ pub fn blank(id: AccountId, addresses: Vec<EmailAddress>) -> Account {
 /// # Errors
 /// When the header cannot be used; bad rows are in the result.
 pub fn read(bytes: &[u8], file: &str, most_rows: usize) -> Result<Entries, String> {
-    let table = Table::read(bytes, file, &COLUMNS, &["email", "kind"], most_rows)?;
-    let mut found = Entries {
-        warnings: table.unknown.iter().map(|name| format!("{file}, line 1: nobody reads the column {name}")).collect(),
-        ..Entries::default()
-    };
+    let bytes = decoded(bytes);
+    let table = Table::read(&bytes, file, &COLUMNS, &["email", "kind"], most_rows)?;
+    let mut found = Entries { warnings: table.unread(), ..Entries::default() };
     let mut seen: std::collections::HashMap<EmailAddress, usize> = std::collections::HashMap::new();
     for row in table.rows() {
         let row = match row {

@@ -2,6 +2,8 @@
 //!
 //! Bad rows are named with their line and do not stop the others. Used by every import; [`neutral`] by every export.
 
+use std::borrow::Cow;
+
 use crate::config::{Problem, nearest};
 
 /// A file with a good header.
@@ -13,6 +15,20 @@ pub struct Table<'a> {
     most_rows: usize,
     /// Columns that nobody reads, for a warning.
     pub unknown: Vec<String>,
+}
+
+/// First octets of workbooks: a ZIP container (.xlsx, .ods), and the older compound file (.xls).
+const WORKBOOKS: [&[u8]; 2] = [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"];
+
+/// The file as UTF-8: UTF-16 with its byte order mark, as some spreadsheets write "Unicode text", is turned into it.
+pub fn decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let unit = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return Cow::Borrowed(bytes),
+    };
+    let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+    Cow::Owned(String::from_utf16_lossy(&units).into_bytes())
 }
 
 /// One row with its line.
@@ -58,10 +74,14 @@ impl<'a> Table<'a> {
     /// # Errors
     /// What is wrong with the header, with file, line and remedy, in one line.
     pub fn read(bytes: &'a [u8], file: &'a str, known: &[&'static str], needed: &[&str], most_rows: usize) -> Result<Self, String> {
+        if WORKBOOKS.iter().any(|first| bytes.starts_with(first)) {
+            return Err(format!("{file} is a workbook and no CSV file; save it as \"CSV UTF-8\" and give that"));
+        }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |wanted: u8| first.split(|b| *b == wanted).count();
-        let delimiter = if count(b';') > count(b',') { b';' } else { b',' };
+        // "Unicode text" of spreadsheets has tabs.
+        let delimiter = [b';', b'\t'].into_iter().find(|sign| count(*sign) > count(b',')).unwrap_or(b',');
         let mut table = Self { file, bytes, delimiter, columns: Vec::new(), most_rows, unknown: Vec::new() };
         let header = match table.reader().records().next() {
             Some(Ok(header)) => header,
@@ -90,6 +110,11 @@ impl<'a> Table<'a> {
             }
         }
         Ok(table)
+    }
+
+    /// A warning for each column that nobody reads, with the nearest one that is known.
+    pub fn unread(&self) -> Vec<String> {
+        self.unknown.iter().map(|name| format!("{}, line 1: nobody reads the column {name}", self.file)).collect()
     }
 
     fn reader(&self) -> csv::Reader<&'a [u8]> {
@@ -208,6 +233,20 @@ mod tests {
         let table = Table::read(b"email\na\nb\nc\n", "x.csv", &["email"], &["email"], 2).ok().unwrap();
         assert_eq!(table.rows().flatten().count(), 2);
         assert!(table.rows().last().unwrap().is_err_and(|problem| problem.text.contains("more than 2 rows")));
+    }
+
+    #[test]
+    fn what_spreadsheets_call_unicode_is_read_and_workbooks_are_named() {
+        let text = "email\tname\r\na@x.test\tAñá\r\n";
+        let little: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let big: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+        for bytes in [little, big, text.as_bytes().to_vec()] {
+            assert_eq!(rows(&decoded(&bytes)), ["2:a@x.test|Añá"]);
+        }
+        let error = Table::read(b"PK\x03\x04xyz", "members.xlsx", &["email"], &["email"], 10).err().unwrap();
+        assert!(error.contains("members.xlsx is a workbook") && error.contains("CSV UTF-8"), "{error}");
+        let table = Table::read(b"email,nmae\n", "x.csv", &["email", "name"], &["email"], 10).ok().unwrap();
+        assert_eq!(table.unread(), ["x.csv, line 1: nobody reads the column \"nmae\" (did you mean \"name\"?)"]);
     }
 
     #[test]

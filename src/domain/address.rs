@@ -65,6 +65,56 @@ impl EmailAddress {
     }
 }
 
+/// The addresses in what people paste from a mail program: mailboxes with or without names (RFC 5322 section 3.4), between commas,
+/// semicolons, blanks or line ends. What is no address is given as it is, to be named as wrong.
+pub fn pasted(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut piece, mut quoted, mut escaped, mut angle) = (String::new(), false, false, false);
+    for c in text.chars().chain(['\n']) {
+        let ends = match c {
+            // A quote that nobody closed ends with its line.
+            '\n' => true,
+            ',' | ';' => !quoted && !angle,
+            _ => false,
+        };
+        if ends {
+            mailboxes_of(&std::mem::take(&mut piece), &mut found);
+            (quoted, escaped, angle) = (false, false, false);
+            continue;
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => angle = true,
+            '>' if !quoted => angle = false,
+            _ => {}
+        }
+        piece.push(c);
+    }
+    found
+}
+
+/// The addresses of a piece without separators: `"Dan, D." <dan@example.org> eva@example.org`.
+fn mailboxes_of(piece: &str, found: &mut Vec<String>) {
+    let words = |text: &str, named: Option<&str>, found: &mut Vec<String>| {
+        // A name is no address, unless it has the form of one and is not that which it names.
+        let own = text.split_whitespace().filter(|word| match named {
+            None => true,
+            Some(address) => word.parse::<EmailAddress>().is_ok() && !word.eq_ignore_ascii_case(address),
+        });
+        found.extend(own.map(ToOwned::to_owned));
+    };
+    let mut rest = piece;
+    while let Some((name, (address, behind))) = rest.split_once('<').and_then(|(name, behind)| Some((name, behind.split_once('>')?))) {
+        let unquoted = name.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+        words(&unquoted, Some(address.trim()), found);
+        found.push(address.trim().to_owned());
+        rest = behind;
+    }
+    words(rest, None, found);
+}
+
 /// Is `c` an atext character (RFC 5322 section 3.2.3), or non-ASCII without controls (RFC 6531 section 3.3)?
 fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric()
@@ -210,6 +260,26 @@ impl fmt::Display for ReversePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mailboxes_are_taken_out_of_what_people_paste() {
+        for (text, expected) in [
+            ("dan@example.org", "dan@example.org"),
+            ("\"Dan\" <dan@example.org>", "dan@example.org"),
+            (
+                "Dan Example <dan@example.org>, \"Eva, E.\" <eva@example.org>;gus@example.org",
+                "dan@example.org eva@example.org gus@example.org",
+            ),
+            ("a@example.org b@example.org\nc@example.org\r\nd@example.org", "a@example.org b@example.org c@example.org d@example.org"),
+            ("dan@example.org <dan@example.org> eva@example.org", "dan@example.org eva@example.org"),
+            ("eva@example.org Dan <dan@example.org>", "eva@example.org dan@example.org"),
+            ("\"open quote <dan@example.org>\neva@example.org", "dan@example.org eva@example.org"),
+            ("nobody, Dan <dan@example.org", "nobody Dan <dan@example.org"),
+            ("", ""),
+        ] {
+            assert_eq!(pasted(text).join(" "), expected, "{text}");
+        }
+    }
 
     #[test]
     fn forms_in_use_are_accepted_and_kept() {

@@ -151,6 +151,10 @@ mistakes! {
     TokenPast "token-past" "the token's last day is past; give a later one";
     /// A token's name that is in use.
     TokenTaken "token-taken" "there is a token \"{0}\" already; revoke it or give another name";
+    /// A post that is sent back without a reason.
+    ReasonMissing "reason-missing" "say why it is sent back: its author reads the reason";
+    /// The only manager of a group, who would manage it no more.
+    LastManager "last-manager" "you are the only manager of {0}: make somebody else a manager first";
     /// A confirmation that was overtaken.
     ConfirmationBusy "confirmation-busy" "the confirmation could not be noted, because others wrote at once; answer again";
     /// Settings that somebody else changed since the form was made.

@@ -16,6 +16,16 @@ const FIELDS: usize = 2_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
     pairs: Vec<(String, String)>,
+    files: Vec<(String, Sent)>,
+}
+
+/// A file as it was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The name that it has on the sender's machine; any text.
+    pub name: String,
+    /// Its octets.
+    pub bytes: Bytes,
 }
 
 impl Form {
@@ -26,7 +36,7 @@ impl Form {
     pub async fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, StatusCode> {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if let Some(boundary) = boundary(kind) {
-            return Ok(Self { pairs: multipart(&body, &boundary).ok_or(StatusCode::BAD_REQUEST)? });
+            return multipart(&body, &boundary).ok_or(StatusCode::BAD_REQUEST);
         }
         if body.is_empty() {
             return Ok(Self::default());
@@ -38,7 +48,7 @@ impl Form {
         }
         let read = axum::Form::<Vec<(String, String)>>::from_request(request, &()).await;
         let axum::Form(pairs) = read.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if pairs.len() > FIELDS { Err(StatusCode::BAD_REQUEST) } else { Ok(Self { pairs }) }
+        if pairs.len() > FIELDS { Err(StatusCode::BAD_REQUEST) } else { Ok(Self { pairs, files: Vec::new() }) }
     }
 
     /// The first value of a name, without white space around it; empty if there is none.
@@ -49,6 +59,11 @@ impl Form {
     /// Every value of a name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.trim())
+    }
+
+    /// The file that was sent under a name.
+    pub fn file(&self, name: &str) -> Option<&Sent> {
+        self.files.iter().find(|(field, _)| field == name).map(|(_, file)| file)
     }
 
     /// Was a box ticked or a button pressed?
@@ -74,10 +89,10 @@ fn boundary(kind: &str) -> Option<String> {
     (1..=70).contains(&value.len()).then(|| value.to_owned())
 }
 
-/// The fields; a file's contents are taken as text, and its name is not looked at.
-fn multipart(body: &[u8], boundary: &str) -> Option<Vec<(String, String)>> {
+/// The fields and the files.
+fn multipart(body: &Bytes, boundary: &str) -> Option<Form> {
     let delimiter = format!("--{boundary}");
-    let mut pairs = Vec::new();
+    let mut form = Form::default();
     let mut ends = memchr::memmem::find_iter(body, delimiter.as_bytes());
     let mut start = ends.next()? + delimiter.len();
     for end in ends {
@@ -85,20 +100,24 @@ fn multipart(body: &[u8], boundary: &str) -> Option<Vec<(String, String)>> {
         let head_end = memchr::memmem::find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&part[..head_end]).ok()?;
         let value = part[head_end + 4..].strip_suffix(b"\r\n")?;
-        if let Some(name) = field_name(head) {
-            pairs.push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
+        match (parameter(head, "name"), parameter(head, "filename")) {
+            (Some(field), Some(name)) => {
+                form.files.push((field.to_owned(), Sent { name: name.to_owned(), bytes: body.slice_ref(value) }));
+            }
+            (Some(field), None) => form.pairs.push((field.to_owned(), String::from_utf8_lossy(value).into_owned())),
+            (None, _) => {}
         }
-        if pairs.len() > FIELDS {
+        if form.pairs.len() + form.files.len() > FIELDS {
             return None;
         }
         start = end + delimiter.len();
     }
-    body.get(start..)?.starts_with(b"--").then_some(pairs)
+    body.get(start..)?.starts_with(b"--").then_some(form)
 }
 
-fn field_name(head: &str) -> Option<&str> {
+fn parameter<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let line = head.split("\r\n").find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
-    line.split(';').find_map(|parameter| parameter.trim().strip_prefix("name=\"")?.strip_suffix('"'))
+    line.split(';').find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"'))
 }
 
 #[cfg(test)]
@@ -118,7 +137,8 @@ mod tests {
         let body = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--B\r\nContent-Disposition: form-data; \
                     name=\"file\"; filename=\"../../x.csv\"\r\nContent-Type: text/csv\r\n\r\nemail\r\né\r\n--B--\r\n";
         let form = read("multipart/form-data; boundary=B", body).await.unwrap();
-        assert_eq!((form.get("a"), form.get("file")), ("1", "email\r\né"));
+        let file = form.file("file").unwrap();
+        assert_eq!((form.get("a"), &file.bytes[..], file.name.as_str()), ("1", "email\r\né".as_bytes(), "../../x.csv"));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -154,13 +155,26 @@ fn managed() -> Vec<Route> {
 /// What is at no address of ours: pages of an older archive have moved, everything else is not there.
 async fn moved(State(site): State<Site>, method: Method, uri: Uri) -> Response {
     if matches!(method, Method::GET | Method::HEAD) {
+        // Browsers ask for it on every site.
+        if uri.path() == "/favicon.ico" {
+            return (StatusCode::NO_CONTENT, [(CACHE_CONTROL, "public, max-age=604800")]).into_response();
+        }
         match archive::old_link(&site.services, uri.path()).await {
             Ok(Some(path)) => return Redirect::permanent(&path).into_response(),
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "Could not look up an old address"),
         }
     }
-    StatusCode::NOT_FOUND.into_response()
+    match without_slash(&uri).filter(|_| matches!(method, Method::GET | Method::HEAD)) {
+        Some(path) => Redirect::permanent(&path).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The address without the slash at its end, which people and programs add.
+fn without_slash(uri: &Uri) -> Option<String> {
+    let path = uri.path().strip_suffix('/').filter(|path| path.len() > 1 && path.starts_with('/') && !path.starts_with("//"))?;
+    (!path.ends_with('/')).then(|| uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
 }
 
 /// For the secretariat and for whoever runs the service.

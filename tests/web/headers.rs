@@ -52,3 +52,47 @@ async fn a_name_with_markup_stays_text() {
     let groups = site.get("/?lang=es").await;
     assert!(groups.body.contains("SG12RG-AMR") && groups.body.contains("<html lang=\"es\" dir=\"ltr\">"));
 }
+
+#[tokio::test]
+async fn addresses_with_a_slash_too_many_and_the_icon_of_browsers_have_an_answer() {
+    let site = Running::start().await;
+    let page = site.get("/groups/SG12RG-AMR/?lang=es").await;
+    assert_eq!((page.status, page.field("location")), (308, "/groups/SG12RG-AMR?lang=es"));
+    for path in ["//evil.example/", "/groups/SG12RG-AMR//"] {
+        assert_eq!(site.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(site.get("/favicon.ico").await.status, 204);
+}
+
+#[tokio::test]
+async fn the_page_of_a_group_shows_its_statements_and_computed_deadlines_as_such() {
+    let stage = Box::pin(crate::stage::Stage::set(false)).await;
+    let who = crate::stage::Who::Anonymous;
+    let page = stage.get(who, "/groups/SG12RG-AMR").await;
+    let link = format!("/liaisons/{}", stage.statement);
+    assert!(page.body.replace("&#x2f;", "/").contains(&link), "{}", page.body);
+    let feed = stage.get(who, "/groups/SG12RG-AMR/feed.atom").await;
+    assert!(feed.body.contains(&link), "{}", feed.body);
+    let meeting = stage.get(who, &format!("/meetings/{}", stage.meeting)).await;
+    assert!(meeting.body.contains("(to be confirmed)"), "{}", meeting.body);
+}
+
+#[tokio::test]
+async fn open_pages_come_compressed_and_those_of_a_session_do_not() {
+    let stage = Box::pin(crate::stage::Stage::set(false)).await;
+    let session = stage.cookie(crate::stage::Who::Member).unwrap();
+    let gzip = "Accept-Encoding: gzip, deflate";
+    for path in ["/", "/groups/SG12RG-AMR", "/static/enlace.css", "/liaisons"] {
+        let (plain, short) = (stage.site.get(path).await, stage.site.request("GET", path, &[gzip], b"").await);
+        assert_eq!((plain.field("content-encoding"), short.field("content-encoding")), ("", "gzip"), "{path}");
+        assert!(plain.field("vary").contains("Accept-Encoding"), "{path}: {}", plain.head);
+        let length = |page: &crate::site::Page| page.field("content-length").parse::<usize>().unwrap();
+        assert!(length(&short) * 2 < length(&plain), "{path}: {} {}", length(&short), length(&plain));
+        if path != "/static/enlace.css" {
+            let signed = stage.site.request("GET", path, &[gzip, &session], b"").await;
+            assert_eq!(signed.field("content-encoding"), "", "{path}: a page with keys of forms");
+        }
+    }
+    let token = stage.site.request("GET", &stage.site.link(), &[gzip], b"").await;
+    assert_eq!((token.status, token.field("content-encoding")), (200, ""));
+}

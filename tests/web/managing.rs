@@ -393,3 +393,56 @@ async fn a_meeting_is_changed_from_its_text_and_cancelled_after_a_question() {
     assert_eq!(done.status, 303);
     assert_eq!(state().await, enlace::domain::meeting::MeetingStatus::Cancelled);
 }
+
+/// A file as a browser sends it.
+async fn upload(stage: &Stage, name: &str, file: &[u8]) -> crate::site::Page {
+    let path = "/manage/SG12RG-AMR/members/import";
+    let mut body = format!("--B\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{}\r\n", stage.key(Who::Manager, path)).into_bytes();
+    body.extend(
+        format!("--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/csv\r\n\r\n").bytes(),
+    );
+    body.extend(file);
+    body.extend(b"\r\n--B--\r\n");
+    let cookie = stage.cookie(Who::Manager).unwrap();
+    stage.site.request("POST", path, &["Content-Type: multipart/form-data; boundary=B", &cookie], &body).await
+}
+
+#[tokio::test]
+async fn files_of_every_spreadsheet_are_read_or_told_how_to_be_saved() {
+    let stage = Box::pin(Stage::set(false)).await;
+    let text = "email,langauges\neva@example.org,es\n";
+    let page = upload(&stage, "ours.csv", text.as_bytes()).await;
+    assert!(page.status == 200 && page.body.contains("eva@example.org"), "{}", page.body);
+    assert!(plain(&page.body).contains("ours.csv, line 1: nobody reads the column"), "{}", page.body);
+    assert!(page.body.contains("did you mean"), "{}", page.body);
+    let sixteen: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    assert!(upload(&stage, "ours.csv", &sixteen).await.body.contains("eva@example.org"));
+    let latin = upload(&stage, "ours.csv", b"email,name\neva@example.org,Jos\xe9\n").await;
+    assert!(latin.body.contains("save the file as") && latin.body.contains("CSV UTF-8"), "{}", latin.body);
+    let workbook = upload(&stage, "ours.xlsx", b"PK\x03\x04rubbish").await;
+    assert_eq!(workbook.status, 422);
+    assert!(workbook.body.contains("ours.xlsx is a workbook") && plain(&workbook.body).contains("/manage/SG12RG-AMR/members"));
+}
+
+#[tokio::test]
+async fn pasted_mailboxes_are_addresses_and_nobody_leaves_a_group_without_a_manager_by_a_slip() {
+    let stage = Box::pin(Stage::set(false)).await;
+    let pasted = enlace::web::pages::encoded("\"Eva\" <eva@example.org>, Gus Guest <gus@example.org>");
+    let page = stage.post(Who::Manager, "/manage/SG12RG-AMR/members", &format!("addresses={pasted}")).await;
+    assert!(page.body.contains("eva@example.org") && page.body.contains("gus@example.org"), "{}", page.body);
+    assert!(!page.body.contains("is not a mail address"), "{}", page.body);
+
+    let held = format!("/manage/{GROUP}/held/{}", stage.held);
+    let empty = stage.post(Who::Moderator, &held, "act=reject&reason=+").await;
+    assert!(empty.status == 422 && empty.body.contains("say why"), "{}", empty.body);
+    assert!(matches!(stage.site.services.store.post(stage.held).await.unwrap().unwrap().state, PostState::Held(_)));
+
+    let services = &stage.site.services;
+    let mona = services.store.account_by_address(&"mona@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let own = format!("/manage/{GROUP}/members/{}", mona.id);
+    for act in ["act=remove", "act=save&role=member&delivery=each"] {
+        let page = stage.post(Who::Manager, &own, act).await;
+        assert!(page.status == 422 && page.body.contains("only manager"), "{act}: {}", page.body);
+    }
+    assert_eq!(stage.post(Who::Operator, &own, "act=remove").await.status, 303, "an operator may");
+}

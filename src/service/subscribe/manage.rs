@@ -36,6 +36,9 @@ pub struct MemberReport {
     pub dry_run: bool,
     /// One an address, in the order given.
     pub members: Vec<MemberLine>,
+    /// What was passed over and should be looked at, such as a column that nobody reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl MemberReport {
@@ -184,6 +187,7 @@ pub(super) struct Batch<'a> {
     decided: Vec<EmailAddress>,
     done: Vec<String>,
     pub(super) lines: Vec<MemberLine>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Subscriptions written at a time.
@@ -193,7 +197,7 @@ impl<'a> Batch<'a> {
     pub(super) fn new(services: &'a Services, actor: &'a Actor, group: &'a Group, dry_run: bool) -> Self {
         let (seen, changed, decided, done, lines) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (ahead, joined, left) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { services, actor, group, dry_run, seen, ahead, changed, joined, left, decided, done, lines }
+        Self { services, actor, group, dry_run, seen, ahead, changed, joined, left, decided, done, lines, warnings: Vec::new() }
     }
 
     /// Looks many addresses up in one read, for the calls that follow; each is used once.
@@ -367,6 +371,6 @@ impl<'a> Batch<'a> {
         for some in self.done.chunks(100) {
             self.services.audit(self.actor, act, Some(&self.group.code), some.join(", ")).await?;
         }
-        Ok(MemberReport { group: self.group.code.to_string(), dry_run: self.dry_run, members: self.lines })
+        Ok(MemberReport { group: self.group.code.to_string(), dry_run: self.dry_run, members: self.lines, warnings: self.warnings })
     }
 }

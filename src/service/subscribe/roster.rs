@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::manage::{Batch, MemberLine};
 use super::settings::{absence_text, delivery_text, role_text};
 use super::{Invite, MemberReport, Settings};
-use crate::directory::table::{Table, neutral};
+use crate::directory::table::{Table, decoded, neutral};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
 use crate::domain::subscription::Provenance;
@@ -148,8 +148,10 @@ pub async fn import(
 ) -> Result<MemberReport, Failure> {
     let group = services.group(code)?;
     let known: Vec<&str> = COLUMNS.iter().copied().chain(["name", "state", "reason"]).collect();
-    let table = Table::read(bytes, file, &known, &["email"], services.config.limits.import_rows).map_err(Failure::Invalid)?;
+    let bytes = decoded(bytes);
+    let table = Table::read(&bytes, file, &known, &["email"], services.config.limits.import_rows).map_err(Failure::Invalid)?;
     let mut batch = Batch::new(services, actor, &group, dry_run);
+    batch.warnings = table.unread();
     let rows: Vec<_> = table.rows().collect();
     for rows in rows.chunks(PAGE) {
         services

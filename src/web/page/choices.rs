@@ -107,9 +107,9 @@ pub fn day(site: &Site, visit: &Visit, at: DateTime<Utc>) -> String {
     site.services.texts.date(visit.language, at.with_timezone(&site.settings().timezone).date_naive())
 }
 
-/// An instant in the service's zone: `2026-11-26 14:05`.
+/// An instant in the service's zone, with its name: `2026-11-26 14:05 CET`.
 pub fn moment(site: &Site, at: DateTime<Utc>) -> String {
-    at.with_timezone(&site.settings().timezone).format("%Y-%m-%d %H:%M").to_string()
+    at.with_timezone(&site.settings().timezone).format("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// `12 kB`.

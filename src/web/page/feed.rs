@@ -1,4 +1,4 @@
-//! `/groups/CODE/feed.atom` (RFC 4287): meetings, and the posts of a public archive; nothing that only members may see.
+//! `/groups/CODE/feed.atom` (RFC 4287): meetings, covers of statements, and the posts of a public archive; nothing that only members may see.
 //! `/feed/TOKEN.atom`: the posts of another archive, for one reader.
 //!
 //! A shared cache keeps only what a stranger gets, in each language by itself; what somebody gets because she is signed in, or
@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::domain::archive::{StatementAccess, statement_access};
 use crate::domain::group::ArchiveAccess;
 use crate::service::archive::{self, Reader};
 use crate::service::meeting;
@@ -55,6 +56,16 @@ pub async fn group(State(site): State<Site>, visit: Visit, scope: Scope, asked: 
             title: thread.subject,
             summary: thread.author,
             at: thread.at,
+        }));
+    }
+    // As a stranger may know of them: this feed is for everybody.
+    if statement_access(&scope.group, None) != StatementAccess::Nothing {
+        let newest = super::liaison::newest(&site, &visit, code, ENTRIES).await?;
+        entries.extend(newest.into_iter().map(|one| Entry {
+            path: format!("/liaisons/{}", one.id),
+            title: format!("{} {}", one.name, one.title),
+            summary: one.summary,
+            at: one.at,
         }));
     }
     let title = scope.group.name.best(&languages).cloned().unwrap_or_else(|| code.to_string());

@@ -20,6 +20,8 @@ use crate::web::{Problem, Site, Visit};
 
 /// Meetings shown on the page of a group.
 const MEETINGS: usize = 6;
+/// Statements shown there.
+const STATEMENTS: usize = 5;
 
 /// A group as a list shows it.
 #[derive(Serialize)]
@@ -139,8 +141,13 @@ pub async fn show(State(site): State<Site>, Path(code): Path<String>, visit: Vis
         Ok(meetings) => meetings,
         Err(problem) => return problem.page(&site, &visit),
     };
+    let statements = match super::liaison::newest(&site, &visit, &group.code, STATEMENTS).await {
+        Ok(statements) => statements,
+        Err(problem) => return problem.page(&site, &visit),
+    };
     let content = context! {
         meetings => Value::from(Serde(&meetings)),
+        statements => Value::from(Serde(&statements)),
         may_return => visit.subscription(&group.code).is_some_and(super::me::may_return),
         may_manage => scope.moderates,
         membership => membership,

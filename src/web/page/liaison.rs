@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
@@ -210,6 +211,49 @@ pub async fn list(State(site): State<Site>, visit: Visit) -> Result<Response, Pr
         asked => Value::from(Serde(&asked)),
     };
     Ok(site.show(&visit, "liaisons.html", &site.word(&visit, "statements"), content))
+}
+
+/// The newest statements of a group that went out, as far as the visitor may know of them.
+pub async fn newest(site: &Site, visit: &Visit, code: &GroupCode, most: usize) -> Result<Vec<Newest>, Problem> {
+    let right = authority::statements(site, visit, code).await?;
+    if right.access == StatementAccess::Nothing && !right.insider {
+        return Ok(Vec::new());
+    }
+    let lines = liaison::list(&site.services, &Filter { group: Some(code.clone()), ..Filter::default() }).await?;
+    let out = lines.into_iter().filter(|line| OUT.contains(&line.state)).take(most);
+    Ok(out
+        .map(|line| {
+            let (title, title_lang) = best(visit, &line.title);
+            Newest {
+                name: line.name,
+                title,
+                title_lang,
+                deadline: line.deadline.map(|day| site.services.texts.date(visit.language, day)),
+                summary: format!("{} → {}", line.source, line.destinations.join(", ")),
+                at: line.circulated_at.or(line.received_at).unwrap_or_default(),
+                state: line.state,
+                id: line.id,
+            }
+        })
+        .collect())
+}
+
+/// A statement as a list beside other things shows it.
+#[derive(Serialize)]
+pub struct Newest {
+    /// Names its page.
+    pub id: String,
+    /// Such as `SG12RG-AMR-LS3`.
+    pub name: String,
+    /// Its title, in the best language there is.
+    pub title: String,
+    title_lang: String,
+    state: &'static str,
+    deadline: Option<String>,
+    /// Who writes to whom.
+    pub summary: String,
+    /// When it went out.
+    pub at: DateTime<Utc>,
 }
 
 /// The statement with what the visitor may have of it.

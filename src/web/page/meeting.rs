@@ -137,13 +137,11 @@ pub async fn show(State(site): State<Site>, visit: Visit, Path(id): Path<String>
 fn days(site: &Site, visit: &Visit, one: &Meeting) -> Vec<Day> {
     let today = civil::day(one.zone, site.services.now());
     let word = |key: &str| site.services.texts.word(visit.language, key).to_owned();
-    let mut marks: Vec<(NaiveDate, String)> = site
-        .services
-        .config
-        .meetings
-        .deadlines_of(one)
+    // As in the mails: a date that was computed and not given may still change (ITU-T A.1 1.3).
+    let computed = |given: bool| if given { String::new() } else { format!(" ({})", site.word(visit, "to-be-confirmed")) };
+    let mut marks: Vec<(NaiveDate, String)> = meeting::deadlines(&site.services, one)
         .into_iter()
-        .map(|deadline| (deadline.date, word(&format!("meeting.deadline-{}", deadline.kind.as_str()))))
+        .map(|deadline| (deadline.date, word(&format!("meeting.deadline-{}", deadline.kind.as_str())) + &computed(deadline.given)))
         .collect();
     marks.push((one.span.first_day(), word("term.meeting")));
     marks.sort_by_key(|(date, _)| *date);

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::show;
 use crate::domain::id::PostId;
+use crate::domain::mistake::Mistake;
 use crate::domain::post::{Post, PostState};
 use crate::mail::content;
+use crate::service::Failure;
 use crate::service::moderate::{self, HeldPost};
 use crate::web::authority::Scope;
 use crate::web::form::Form;
@@ -121,6 +123,9 @@ pub async fn act(
         "allow" => released(&moderate::allow(services, &actor, id, false).await?),
         "reject" => {
             let reason: String = form.get("reason").chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+            if reason.trim().is_empty() {
+                return Err(Failure::from(Mistake::ReasonMissing.plain()).into());
+            }
             moderate::reject(services, &actor, id, &reason, false).await.map(|_| "rejected")?
         }
         "discard" => moderate::discard(services, &actor, id, false).await.map(|_| "discarded")?,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::HEXLOWER;
 use minijinja::value::Serde;
@@ -14,9 +15,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{download, show};
+use crate::domain::address::pasted;
 use crate::domain::mistake::Mistake;
 use crate::domain::reason::Rule;
 use crate::domain::subscription::Role;
+use crate::mail::content;
 use crate::service::Failure;
 use crate::service::subscribe::{self, FoundMember, Invite, MemberReport, MemberSearch, Settings};
 use crate::web::authority::Scope;
@@ -26,7 +29,7 @@ use crate::web::{Problem, Site, Visit};
 /// Subscribers on a page.
 const PAGE: usize = 50;
 /// Lines of a report that are shown.
-const LINES: usize = 200;
+const LINES: usize = 100;
 /// A file up to this size travels in the preview; a larger one is sent again.
 const CARRIED_OCTETS: usize = 30_000;
 
@@ -111,8 +114,7 @@ pub async fn export(State(site): State<Site>, scope: Scope) -> Result<Response, 
 
 /// `POST /manage/CODE/members`: first what would come of it, then, with `act=do`, done.
 pub async fn add(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
-    let addresses: Vec<String> =
-        form.get("addresses").split([',', ';', '\n', ' ', '\t', '\r']).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+    let addresses = pasted(form.get("addresses"));
     if addresses.is_empty() {
         return Err(Failure::Invalid(site.word(&visit, "members-none-given")).into());
     }
@@ -142,18 +144,44 @@ pub async fn add(State(site): State<Site>, visit: Visit, scope: Scope, form: For
 
 /// `POST /manage/CODE/members/import`: a CSV file, as `enlace member import` reads it; first a preview.
 pub async fn import(State(site): State<Site>, visit: Visit, scope: Scope, form: Form) -> Result<Response, Problem> {
-    let file = form.all("file").find(|text| !text.is_empty()).unwrap_or_default();
-    let digest = HEXLOWER.encode(&Sha256::digest(file));
+    // The file itself, or its text as the preview carried it.
+    let (name, file) = match form.file("file") {
+        Some(file) if !file.bytes.is_empty() => (file.name.as_str(), file.bytes.as_ref()),
+        _ => (form.get("name"), form.get("file").as_bytes()),
+    };
+    let name = content::clean_name(name).unwrap_or_else(|| "members.csv".to_owned());
+    let file = file.trim_ascii();
+    // A browser sends the lines of a field with CRLF, whatever the file had.
+    let digest = HEXLOWER.encode(&Sha256::digest(String::from_utf8_lossy(file).replace("\r\n", "\n")));
     let same = form.get("digest") == digest;
     let dry_run = !(form.get("act") == "do" && same);
-    let report = subscribe::import(&site.services, &visit.actor(), &scope.group.code, file.as_bytes(), "members.csv", dry_run).await?;
-    let mut hidden = vec![("digest", digest)];
-    let again = file.len() > CARRIED_OCTETS;
-    if !again {
-        hidden.push(("file", file.to_owned()));
-    }
+    let report = match subscribe::import(&site.services, &visit.actor(), &scope.group.code, file, &name, dry_run).await {
+        Ok(report) => report,
+        Err(Failure::Invalid(why)) => return Ok(refused(&site, &visit, &scope, &why)),
+        Err(failure) => return Err(failure.into()),
+    };
+    let mut hidden = vec![("digest", digest), ("name", name)];
+    let carried = std::str::from_utf8(file).ok().filter(|text| text.len() <= CARRIED_OCTETS);
+    let again = carried.is_none();
+    hidden.extend(carried.map(|text| ("file", text.to_owned())));
     let action = format!("/manage/{}/members/import", scope.group.code);
     Ok(reported(&site, &visit, &scope, &report, &action, &hidden, again.then_some("file")))
+}
+
+/// The answer to a file that cannot be read at all, with the way back.
+fn refused(site: &Site, visit: &Visit, scope: &Scope, why: &str) -> Response {
+    let content = context! {
+        wrong => why,
+        counts => Vec::<String>::new(),
+        more => 0,
+        lines => Vec::<String>::new(),
+        warnings => Vec::<String>::new(),
+        preview => true,
+        changes => false,
+    };
+    let mut response = show(site, visit, scope, "members", "manage-report.html", content);
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    response
 }
 
 #[derive(Serialize)]
@@ -196,6 +224,7 @@ fn reported(
         counts => Value::from(Serde(&counts)),
         more => report.members.len().saturating_sub(lines.len()),
         lines => Value::from(Serde(&lines)),
+        warnings => report.warnings.clone(),
         preview => report.dry_run,
         changes => changes,
         action => action,

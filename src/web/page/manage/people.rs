@@ -9,7 +9,8 @@ use super::members::row;
 use super::show;
 use crate::domain::address::EmailAddress;
 use crate::domain::id::{AccountId, RequestId};
-use crate::domain::subscription::{DeliveryMode, Stream};
+use crate::domain::mistake::Mistake;
+use crate::domain::subscription::{DeliveryMode, Role, Stream};
 use crate::service::subscribe::{self, Outcome};
 use crate::service::{Failure, explain};
 use crate::web::authority::Scope;
@@ -70,6 +71,10 @@ pub async fn set(
     let id: AccountId = id.parse().map_err(|_| Problem::missing())?;
     let code = &scope.group.code;
     let (found, _) = subscribe::member(&site.services, code, id).await?;
+    let demotes = form.get("act") == "remove" || form.get("role") != role_text(Role::Manager);
+    if demotes && found.subscription.is_active() && found.subscription.role == Role::Manager {
+        stays_managed(&site, &visit, &scope, id).await?;
+    }
     let addresses = [found.row.address];
     if form.get("act") == "remove" {
         subscribe::remove(&site.services, &visit.actor(), code, &addresses, false).await?;
@@ -83,6 +88,19 @@ pub async fn set(
         return Err(Failure::Invalid(problem.text.clone()).into());
     }
     Ok(after(&format!("/manage/{code}/members/{id}"), "saved"))
+}
+
+/// A manager does not leave her group without one by a slip; operators may.
+async fn stays_managed(site: &Site, visit: &Visit, scope: &Scope, id: AccountId) -> Result<(), Problem> {
+    let by = me::signed(visit)?;
+    if by.id != id || by.is_operator() {
+        return Ok(());
+    }
+    let managers = site.services.members_with_role(&scope.group.code, Role::Manager).await?;
+    if managers.iter().any(|(_, account)| account.id != id) {
+        return Ok(());
+    }
+    Err(Failure::from(Mistake::LastManager.about([&scope.group.code])).into())
 }
 
 /// `GET /manage/CODE/requests`
