@@ -36,6 +36,10 @@ pub async fn undo_token(services: &Services, before: &Subscription) -> Result<Op
 /// # Errors
 /// When the store fails.
 pub async fn undo(services: &Services, actor: &Actor, group: &Group, account: &Account, token: &str) -> Result<Option<Outcome>, Failure> {
+    services.alone(in_turn(services, actor, group, account, token)).await
+}
+
+async fn in_turn(services: &Services, actor: &Actor, group: &Group, account: &Account, token: &str) -> Result<Option<Outcome>, Failure> {
     let named = services.keys.read_link_token(Purpose::Undo, token, services.now());
     let left = services.store.subscription(&group.code, account.id).await?.filter(left_herself);
     let Some(mut subscription) = left.filter(|left| named.is_some_and(|named| named == name_of(left))) else { return Ok(None) };
