@@ -39,7 +39,8 @@ impl Writer {
             Gap::Line => "\n",
             Gap::Empty => "\n\n",
         };
-        if !self.text.is_empty() && !(self.gap == Gap::Blank && self.text.ends_with('\n')) {
+        let needless = self.text.is_empty() || (self.gap == Gap::Blank && self.text.ends_with('\n'));
+        if !needless {
             self.text.push_str(between);
         }
         self.gap = Gap::None;

@@ -28,7 +28,7 @@ pub enum Group {
     Set {
         /// Such as SG12RG-AMR.
         code: String,
-        /// Such as `release_by=2`, `banned=@spam.example`, `grace=10` (minutes) or `purpose.es=…`; keys are those of the groups file.
+        /// Such as `release_by=2`, `banned=@spam.example`, `grace=10 min` or `purpose.es=…`; keys are those of the groups file.
         #[arg(required = true, value_name = "KEY=VALUE")]
         fields: Vec<String>,
         /// Whether to change anything.

@@ -111,7 +111,9 @@ pub async fn sample(services: &Services, group: &Group) -> Result<String, Failur
     let (start, end) = span(&Span::Hours { start: first.and_time(hour(9, 30)), end: last.and_time(hour(17, 30)) });
     let front = format!("{}-{}", group.code.as_str().to_ascii_lowercase(), first.year());
     let taken: Vec<String> = record::all(services).await?.into_iter().map(|meeting| meeting.id.to_string()).collect();
-    let id = std::iter::once(front.clone()).chain((2..).map(|number| format!("{front}-{number}"))).find(|id| !taken.contains(id));
+    // One more name than there are meetings: one of them is free.
+    let mut names = std::iter::once(front.clone()).chain((2..taken.len() + 3).map(|number| format!("{front}-{number}")));
+    let id = names.find(|id| !taken.contains(id));
     let title: Vec<String> = group.languages.iter().map(|language| format!("{language} = \"\"")).collect();
     Ok(format!(
         "[[meeting]]\nid = {}\ngroups = {}\ntitle = {{ {} }}\nstart = {start}\nend = {end}\ntimezone = {}\ncity = \"\"\ncountry = \"\"\n\
