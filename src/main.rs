@@ -32,6 +32,9 @@ use tracing_subscriber::{EnvFilter, reload};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// A second signal that comes within this time belongs to the first.
+const HURRY_AFTER: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(answer) = run::without_store(arguments.command.as_ref(), arguments.json) {
@@ -191,8 +194,15 @@ async fn daemon(config: Arc<Config>, options: &Serve, file: Option<&Path>, set_l
     }
     tell(&[NotifyState::Stopping]);
     tracing::info!("Stopping");
+    let stop = running.stop();
+    tokio::pin!(stop);
+    // Some send the first signal twice, to the process and to its group: that is no hurry yet.
+    if let Ok(result) = tokio::time::timeout(HURRY_AFTER, &mut stop).await {
+        return result;
+    }
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        result = running.stop() => result,
+        result = stop => result,
         _ = terminate.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
         _ = interrupt.recv() => anyhow::bail!("ended by a second signal; what was accepted is on disk"),
     }

@@ -87,6 +87,8 @@ pub struct Patience {
     pub slowdown: Duration,
     /// Certificate and key are looked at so often; new ones are taken. Default 10 s.
     pub renewal: Duration,
+    /// A message that is coming in when shutdown begins may come on for so long; then it gets 421. Default 3 s.
+    pub unfinished: Duration,
     /// Shutdown waits so long for transactions past the dot. Default 10 s.
     pub shutdown: Duration,
     /// All sessions of this listener; more get 421 4.7.0. Default 12,000.
@@ -109,6 +111,7 @@ impl Default for Patience {
             data_grace: Duration::from_secs(30),
             slowdown: Duration::from_secs(1),
             renewal: Duration::from_secs(10),
+            unfinished: Duration::from_secs(3),
             shutdown: Duration::from_secs(10),
             sessions: 12_000,
             sessions_trusted_network: 10_000,

@@ -8,6 +8,8 @@
 
 mod sweep;
 
+mod placing;
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -46,6 +48,8 @@ struct State {
     present: Option<Segment>,
     next: u32,
     open: HashMap<u32, Arc<File>>,
+    /// Segments that pieces are being placed in, and their holes.
+    holes: HashMap<u32, placing::Holes>,
 }
 
 /// A piece of a segment as it lies there.
@@ -321,60 +325,6 @@ impl Bodies {
         }
         let body = BodyRef { key: format!("s-{number:06}-{offset:x}"), octets };
         Ok(Some(Piece { is_hole: crc == HOLE && self.read(&body).is_err(), body, crc, next: offset + HEADER + octets }))
-    }
-
-    /// Writes octets of a piece under the name it had elsewhere. They come in order; durable with the last ones.
-    ///
-    /// # Errors
-    /// If the name is none, or cannot be written.
-    pub(super) fn place(&self, body: &BodyRef, crc: u32, offset: u64, bytes: &[u8]) -> Result<()> {
-        let is_last = offset + bytes.len() as u64 == body.octets;
-        let Some((number, at)) = segment_place(&body.key) else {
-            let path = self.large_path(body)?;
-            let part = self.incoming.join(&body.key);
-            let file = if part.exists() { open_file(&part, false)? } else { open_file(&part, true)? };
-            file.write_all_at(bytes, offset).map_err(|e| io_error("writing", &part, &e))?;
-            if is_last {
-                file.sync_all().map_err(|e| io_error("syncing", &part, &e))?;
-                fs::rename(&part, &path).map_err(|e| io_error("renaming", &part, &e))?;
-                sync_folder(&self.folder.join("large"))?;
-            }
-            return Ok(());
-        };
-        {
-            let mut state = self.state();
-            state.next = state.next.max(number.saturating_add(1));
-        }
-        let path = self.segment_path(number);
-        let file = if path.exists() { open_file(&path, false)? } else { open_file(&path, true)? };
-        let write = |bytes: &[u8], at: u64| file.write_all_at(bytes, at).map_err(|e| io_error("writing", &path, &e));
-        if offset == 0 {
-            let length = file.metadata().map_err(|e| io_error("reading", &path, &e))?.len();
-            if at >= length + HEADER {
-                // What lay between is not carried over; whoever walks the segment passes over it.
-                let octets = u32::try_from(at - length - HEADER).map_err(|_| damaged_piece(&path, "a hole of 4 GiB"))?;
-                write(&octets.to_le_bytes(), length)?;
-                write(&HOLE.to_le_bytes(), length + 4)?;
-            }
-            write(&u32::try_from(body.octets).unwrap_or(u32::MAX).to_le_bytes(), at)?;
-            write(&crc.to_le_bytes(), at + 4)?;
-        }
-        write(bytes, at + HEADER + offset)?;
-        if is_last && body.octets == 0 {
-            file.set_len((at + HEADER).max(file.metadata().map_or(0, |meta| meta.len()))).map_err(|e| io_error("writing", &path, &e))?;
-        }
-        Ok(())
-    }
-
-    /// Makes placed pieces durable.
-    pub(super) fn sync_placed(&self, bodies: &[BodyRef]) -> Result<()> {
-        let numbers: std::collections::BTreeSet<u32> =
-            bodies.iter().filter_map(|body| segment_place(&body.key)).map(|(number, _)| number).collect();
-        for number in numbers {
-            let path = self.segment_path(number);
-            File::open(&path).and_then(|file| file.sync_all()).map_err(|e| io_error("syncing", &path, &e))?;
-        }
-        sync_folder(&self.folder)
     }
 
     fn missing(&self, body: &BodyRef) -> StoreError {

@@ -40,6 +40,10 @@ async fn fill(store: &dyn Store) -> Filled {
     keep(store, "SG12").await;
     let large = store.put_body(BodySource::Bytes(Bytes::from(vec![7; 900_001]))).await.unwrap();
     store.put_body(BodySource::Bytes(Bytes::new())).await.unwrap();
+    // So many that names of places are not in the order of their letters.
+    for number in 0..40 {
+        store.put_body(BodySource::Bytes(Bytes::from(vec![number; 300]))).await.unwrap();
+    }
     for at in 0..5 {
         store.claim_once("notice", &format!("n{at}"), t0() + seconds(at)).await.unwrap();
         store.count_up("robot", "ana@example.org").await.unwrap();

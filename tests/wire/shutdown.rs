@@ -9,7 +9,9 @@ use crate::support::{config, smtp, start};
 
 #[tokio::test]
 async fn past_the_dot_is_finished_and_before_it_is_put_off() {
-    let server = smtp().await;
+    let mut hasty = config(Protocol::Smtp);
+    hasty.patience.unfinished = Duration::from_millis(100);
+    let server = start(hasty).await;
     server.recorder.gate.forget_permits(usize::MAX);
     let mut idle = server.connect().await;
     let mut ready = server.ready_for_data("EHLO x").await;
@@ -31,6 +33,21 @@ async fn past_the_dot_is_finished_and_before_it_is_put_off() {
     assert_eq!(past.rest().await, ["250 2.0.0 kept", "421 4.3.2 shutting down, try again later"]);
     server.serving.await.unwrap();
     assert_eq!(server.recorder.octets(), [b"Subject: x\r\n\r\nwhole\r\n"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_coming_in_may_end_and_is_kept() {
+    let server = smtp().await;
+    let mut idle = server.connect().await;
+    let mut writing = server.ready_for_data("EHLO x").await;
+    writing.ask("DATA", "354").await;
+    writing.send("Subject: x\r\n\r\nhalf\r\n").await;
+    server.shutdown.cancel();
+    assert_eq!(idle.rest().await, ["421 4.3.2 shutting down, try again later"], "whoever sends nothing is not waited for");
+    writing.send("whole\r\n.\r\n").await;
+    assert_eq!(writing.rest().await, ["250 2.0.0 kept", "421 4.3.2 shutting down, try again later"]);
+    server.serving.await.unwrap();
+    assert_eq!(server.recorder.octets(), [b"Subject: x\r\n\r\nhalf\r\nwhole\r\n"]);
 }
 
 #[tokio::test]

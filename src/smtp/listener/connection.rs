@@ -108,6 +108,8 @@ struct Talk {
     answered: Instant,
     /// When the message began that is coming in.
     message_began: Option<Instant>,
+    /// When a message that is coming in is waited for no longer, because the service ends.
+    ends: Option<Instant>,
 }
 
 impl Connection {
@@ -144,7 +146,7 @@ impl Connection {
             session.greet();
         }
         let now = Instant::now();
-        let mut talk = Talk { wire, session, input: BytesMut::new(), intake, answered: now, message_began: None };
+        let mut talk = Talk { wire, session, input: BytesMut::new(), intake, answered: now, message_began: None, ends: None };
         match self.converse(&mut talk).await {
             Ok(()) => linger(&mut talk).await,
             Err(Over::Closed) => debug!("The client closed the connection"),
@@ -183,10 +185,15 @@ impl Connection {
             talk.input = BytesMut::new();
         }
         let deadline = self.deadline(talk);
-        let most = if talk.session.phase() == Phase::Message { MESSAGE_READ_OCTETS } else { COMMAND_READ_OCTETS };
+        let in_message = talk.session.phase() == Phase::Message;
+        if in_message && self.shutdown.is_cancelled() {
+            talk.ends.get_or_insert(Instant::now() + self.shared.patience.unfinished);
+        }
+        let ends = self.ends(in_message, talk.ends);
+        let most = if in_message { MESSAGE_READ_OCTETS } else { COMMAND_READ_OCTETS };
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => {
+            () = ends => {
                 talk.session.end_with(&Answer::new(421, (4, 3, 2), "shutting down, try again later"));
             }
             read = timeout_at(deadline, talk.wire.read(&mut talk.input, most)) => match read {
@@ -197,6 +204,18 @@ impl Connection {
             },
         }
         Ok(())
+    }
+
+    /// Comes when the session is to end with the service: at once between messages, a little later within one, whose client would
+    /// have to send all of it again.
+    async fn ends(&self, in_message: bool, ends: Option<Instant>) {
+        if let Some(ends) = ends.filter(|_| in_message) {
+            return tokio::time::sleep_until(ends).await;
+        }
+        self.shutdown.cancelled().await;
+        if in_message {
+            tokio::time::sleep(self.shared.patience.unfinished).await;
+        }
     }
 
     async fn settle(&self, talk: &mut Talk) {
