@@ -111,7 +111,10 @@ fn settings(context: &Context<'_>, options: &MemberOptions) -> Result<Settings, 
             settings.set(key, &value, &context.services.config).map_err(|text| Failure::new(format!("--{option}: {text}"), ""))?;
         }
     }
-    Ok(settings)
+    match settings.mistake(context.services.today(), &context.services.config) {
+        Some(advice) => Err(Failure::new(advice.to_string(), "give a day that is not over")),
+        None => Ok(settings),
+    }
 }
 
 fn invitation(until: Option<&str>) -> Result<Invite, Failure> {

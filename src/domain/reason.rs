@@ -241,6 +241,20 @@ rules! {
     HalfReleased "half-released" 250 (2, 0, 0) "held: {0} released it, and a second person has to";
     /// The account was to be confirmed and was not.
     AccountNotConfirmed "account-not-confirmed" 550 (5, 7, 1) "the account of {0} rests because it was not confirmed by {1}";
+    /// The same mail came once more, with a proof of its sender; that one goes its way.
+    Superseded "superseded" 250 (2, 0, 0) "the same mail came again, now proved to come from {0}, as post {1}";
+    /// It waited for its author, who did not answer.
+    AuthorSilent "author-silent" 250 (2, 0, 0) "discarded on {1}: {0} did not confirm within {2} days to have sent it";
+    /// It waited for a moderator, and none decided.
+    Undecided "undecided" 250 (2, 0, 0) "discarded on {0}: no moderator decided within {1} days";
+    /// A moderator dropped it.
+    DiscardedByModerator "discarded-by-moderator" 250 (2, 0, 0) "discarded by a moderator on {0}";
+    /// What was asked for cannot be done; the reason says why.
+    NotDone "not-done" 550 (5, 7, 1) "{0}";
+    /// The address had all answers that one gets in a day, so it cannot be asked or answered.
+    AnswersUsedUp "answers-used-up" 451 (4, 7, 1) "{0} has had as many answers of this service as one address gets in a day; try again tomorrow";
+    /// Went to the reader in an issue of the digest.
+    WentInDigest "went-in-digest" 250 (2, 0, 0) "{0} got it in digest {2} of {1}, sent on {3}";
 }
 
 impl Reason {

@@ -55,6 +55,17 @@ pub struct Delivery {
     pub until: Option<NaiveDate>,
 }
 
+impl DeliveryMode {
+    /// As written by people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Each => "each",
+            Self::Digest => "digest",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Delivery {
     /// Each post by itself, without end.
     pub const EACH: Self = Self { mode: DeliveryMode::Each, until: None };

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::tokens::used;
 use super::{Incoming, Refusal};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
+use crate::domain::audience::wanted_languages;
 use crate::domain::group::Group;
-use crate::domain::id::PostId;
+use crate::domain::id::{PostId, RequestId};
 use crate::domain::language::Language;
+use crate::domain::mistake::Advice;
 use crate::domain::reason::{Reason, Rule, fill};
 use crate::domain::subscription::{Absence, Delivery};
 use crate::mail::command::{self, Command, Problem, Switch};
@@ -24,6 +27,9 @@ use crate::service::{Actor, Failure, explain, meeting};
 
 /// Octets of a mail's text that are searched for commands.
 const TEXT_OCTETS: usize = 64 * 1024;
+
+/// Verbs of requests that a command by mail can make.
+const OF_COMMANDS: [&str; 3] = ["subscribe", "unsubscribe", "set"];
 
 /// The person who asks.
 struct Person<'a> {
@@ -36,7 +42,9 @@ struct Person<'a> {
 struct Done {
     command: String,
     text: String,
-    refused: Option<Reason>,
+    outcome: Option<Outcome>,
+    /// Did it only ask, so that without an answer nothing was done?
+    is_question: bool,
 }
 
 impl Incoming {
@@ -70,6 +78,9 @@ impl Incoming {
         let Some(account) = self.services.store.account_by_address(address).await? else {
             return Err(Reason::new(Rule::NoAccount, [address.as_str()]).into());
         };
+        let names = [group.list.clone(), group.code.to_string(), group.address(&self.services.site.domain)].map(|name| name.to_lowercase());
+        let addresses: Vec<String> = account.addresses.iter().map(EmailAddress::key).collect();
+        let commands: Vec<Command> = commands.into_iter().map(|command| command.of_sender(&names, &addresses)).collect();
         let language = robot::language_for(&self.services, Some(&account), group);
         let person = Person { address, account, language };
         if !proof.is_proved() {
@@ -79,34 +90,72 @@ impl Incoming {
         for command in &commands {
             done.push(self.carry_out(group, &person, command).await?);
         }
-        if let Some(reason) =
-            done.iter().map(|done| done.refused.clone()).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
-        {
+        let refused = |done: &Done| match &done.outcome {
+            Some(Outcome::Refused(reason)) => Some(reason.clone()),
+            _ => None,
+        };
+        if let Some(reason) = done.iter().map(refused).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next()) {
             return Err(reason.into());
         }
-        self.answer_commands(group, &person, &commands, &done).await?;
-        Ok("done; the answer is on its way".into())
-    }
-
-    async fn answer_commands(&self, group: &Group, person: &Person<'_>, commands: &[Command], done: &[Done]) -> Result<(), Refusal> {
-        let template = match (commands, done) {
+        let template = match (&commands[..], &done[..]) {
             ([Command::Help], _) => "help",
-            ([Command::Subscribe], [Done { refused: None, .. }]) => "subscribed",
-            ([Command::Unsubscribe], [Done { refused: None, .. }]) => "unsubscribed",
+            (_, [one]) => one.outcome.as_ref().and_then(mail_of).unwrap_or("commands"),
             _ => "commands",
         };
+        if self.answer_commands(group, &person, template, &done).await?.is_some() {
+            return Ok("done; the answer is on its way".into());
+        }
+        let used_up = Reason::new(Rule::AnswersUsedUp, [person.address.as_str()]);
+        if done.iter().all(|done| done.is_question) {
+            return Err(used_up.into());
+        }
+        Ok(format!("done, without an answer: {}", used_up.text()))
+    }
+
+    async fn answer_commands(
+        &self,
+        group: &Group,
+        person: &Person<'_>,
+        template: &'static str,
+        done: &[Done],
+    ) -> Result<Option<PostId>, Refusal> {
         let results: Vec<Value> = done.iter().map(|done| json!({ "command": done.command, "text": done.text })).collect();
+        let texts = &self.services.texts;
         let settings = match self.services.store.subscription(&group.code, person.account.id).await? {
             Some(subscription) => json!({
-                "languages": subscription.languages,
+                "languages": wanted_languages(group, &person.account, &subscription),
                 "streams": subscription.streams,
-                "delivery": delivery_text(subscription.delivery),
+                "delivery": texts.word(person.language, &format!("delivery.{}", subscription.delivery.mode.as_str())),
+                "until": subscription.delivery.until,
                 "state": subscription.state.as_str(),
             }),
             None => Value::Null,
         };
-        self.mail(group, person, template, json!({ "results": results, "settings": settings }), None, Allowance::Answer).await?;
-        Ok(())
+        self.mail(group, person, template, json!({ "results": results, "settings": settings }), None, Allowance::Answer).await
+    }
+
+    /// Yes to a request, by its token: its person is told by mail what came of it, as if she had been proved at once.
+    pub(super) async fn confirm_request(&self, id: RequestId) -> Result<String, Refusal> {
+        let request = self.services.store.request(id).await?;
+        let outcome = subscribe::confirm(&self.services, id).await.map_err(used)?;
+        if let Outcome::Refused(reason) = outcome {
+            return Err(reason.into());
+        }
+        if let Some(request) = request.filter(|request| OF_COMMANDS.contains(&request.verb.as_str()))
+            && let Some(account) = self.services.store.account_by_address(&request.address).await?
+        {
+            let group = self.services.group(&request.group)?;
+            let language = robot::language_for(&self.services, Some(&account), &group);
+            let person = Person { address: &request.address, account, language };
+            let command = [vec![request.verb.clone()], request.arguments.clone()].concat().join(" ");
+            let text = self.outcome_text(&group, &person, &outcome);
+            let template = mail_of(&outcome).unwrap_or("commands");
+            let done = Done { command, text, outcome: Some(outcome.clone()), is_question: false };
+            if let Err(refusal) = self.answer_commands(&group, &person, template, &[done]).await {
+                tracing::error!(group.code = %group.code, ?refusal, "Could not tell about a confirmed request");
+            }
+        }
+        Ok(outcome.text())
     }
 
     async fn mail(
@@ -136,11 +185,14 @@ impl Incoming {
         let Some((command, wish)) = commands.iter().find_map(|command| wish(command).map(|wish| (command, wish))) else {
             return Err(Reason::new(Rule::Unproved, [person.address.as_str()]).into());
         };
+        if let Some(advice) = self.mistake(&wish) {
+            return Err(Reason::new(Rule::NotDone, [advice.to_string()]).into());
+        }
         let asked = subscribe::ask(&self.services, group, person.address, &wish).await?;
         let token = self.services.keys.address_token(Purpose::Confirm, asked.id.0);
         let template = match wish {
             Wish::Unsubscribe => "confirm-unsubscription",
-            Wish::Subscribe | Wish::Set(_) => "confirm-subscription",
+            Wish::Subscribe | Wish::SubscribeWith(_) | Wish::Set(_) => "confirm-subscription",
         };
         let context = json!({
             "command": words(command),
@@ -160,32 +212,40 @@ impl Incoming {
     async fn carry_out(&self, group: &Group, person: &Person<'_>, command: &Command) -> Result<Done, Refusal> {
         let services = &self.services;
         let word = |key: &str, about: &[String]| fill(services.texts.word(person.language, key), about);
-        let mut refused = None;
+        let mut outcome = None;
         let text = match command {
             Command::Help => word("command.help", &[group.sub_address("request", &services.site.domain)]),
             Command::Which => self.which(person).await?,
             Command::Calendar(anew) => word("command-calendar", &[meeting::feed_link(services, &person.account, *anew).await?]),
             Command::Why(message_id) => self.why(person, message_id).await?,
             Command::Confirm(token) => match self.confirm_in_passing(token).await? {
-                Some(outcome) => self.outcome_text(group, person, &outcome),
+                Some(confirmed) => self.outcome_text(group, person, outcome.insert(confirmed)),
                 None => word("command.token", &[]),
             },
             Command::Unknown(line, Problem::Word(None)) => word("command.unknown", &[shown(line)]),
             Command::Unknown(line, Problem::Word(Some(near))) => word("command.near", &[shown(line), (*near).to_owned()]),
             Command::Unknown(line, Problem::Arguments(expected)) => word("command.arguments", &[shown(line), (*expected).to_owned()]),
             _ => match wish(command) {
-                Some(wish) => {
-                    let outcome = subscribe::own(services, &Actor::from(person.address), group, person.address, wish).await?;
-                    refused = match &outcome {
-                        Outcome::Refused(reason) => Some(reason.clone()),
-                        _ => None,
-                    };
-                    self.outcome_text(group, person, &outcome)
-                }
+                Some(wish) => match self.mistake(&wish) {
+                    Some(advice) => services.texts.advice(person.language, &advice),
+                    None => {
+                        let done = subscribe::own(services, &Actor::from(person.address), group, person.address, wish).await?;
+                        self.outcome_text(group, person, outcome.insert(done))
+                    }
+                },
                 None => word("command.unknown", &[words(command)]),
             },
         };
-        Ok(Done { command: words(command), text, refused })
+        let is_question = outcome.is_none() && !matches!(command, Command::Calendar(true));
+        Ok(Done { command: words(command), text, outcome, is_question })
+    }
+
+    /// What of a wish cannot be meant.
+    fn mistake(&self, wish: &Wish) -> Option<Advice> {
+        match wish {
+            Wish::SubscribeWith(settings) | Wish::Set(settings) => settings.mistake(self.services.today(), &self.services.config),
+            Wish::Subscribe | Wish::Unsubscribe => None,
+        }
     }
 
     fn outcome_text(&self, group: &Group, person: &Person<'_>, outcome: &Outcome) -> String {
@@ -203,7 +263,7 @@ impl Incoming {
     /// A confirmation among other commands: only of a request, since a post is confirmed by its own reply address.
     async fn confirm_in_passing(&self, token: &str) -> Result<Option<Outcome>, Refusal> {
         let Some(id) = self.services.keys.read_address_token(Purpose::Confirm, token) else { return Ok(None) };
-        match subscribe::confirm(&self.services, crate::domain::id::RequestId(id)).await {
+        match subscribe::confirm(&self.services, RequestId(id)).await {
             Ok(outcome) => Ok(Some(outcome)),
             Err(Failure::NotFound(_)) => Ok(None),
             Err(other) => Err(other.into()),
@@ -261,10 +321,23 @@ impl Incoming {
     }
 }
 
+/// The mail that an outcome has of its own.
+fn mail_of(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Subscribed(_) => Some("subscribed"),
+        Outcome::AwaitsApproval(_) => Some("awaits-approval"),
+        Outcome::Unsubscribed(_) => Some("unsubscribed"),
+        _ => None,
+    }
+}
+
 /// What a command wants changed, if it wants something changed.
 fn wish(command: &Command) -> Option<Wish> {
     Some(match command {
         Command::Subscribe => Wish::Subscribe,
+        Command::SubscribeAs(mode) => {
+            Wish::SubscribeWith(Settings { delivery: Some(Delivery { mode: *mode, until: None }), ..Settings::default() })
+        }
         Command::Unsubscribe => Wish::Unsubscribe,
         Command::SetLanguages(languages) => Wish::Set(Settings { languages: Some(languages.clone()), ..Settings::default() }),
         Command::SetDelivery(mode, until) => {
@@ -285,9 +358,14 @@ fn wish(command: &Command) -> Option<Wish> {
                 Switch::Invitations => Settings { invitations: on, ..Settings::default() },
             })
         }
-        Command::Help | Command::Confirm(_) | Command::Calendar(_) | Command::Which | Command::Why(_) | Command::Unknown(..) => {
-            return None;
-        }
+        Command::Help
+        | Command::Confirm(_)
+        | Command::Calendar(_)
+        | Command::Which
+        | Command::Why(_)
+        | Command::SubscribeWith(_)
+        | Command::UnsubscribeWith(_)
+        | Command::Unknown(..) => return None,
     })
 }
 
@@ -296,7 +374,10 @@ fn words(command: &Command) -> String {
     match command {
         Command::Help => "help".into(),
         Command::Subscribe => "subscribe".into(),
+        Command::SubscribeAs(mode) => format!("subscribe {}", mode.as_str()),
+        Command::SubscribeWith(words) => shown(&format!("subscribe {}", words.join(" "))),
         Command::Unsubscribe => "unsubscribe".into(),
+        Command::UnsubscribeWith(words) => shown(&format!("unsubscribe {}", words.join(" "))),
         Command::Confirm(_) => "confirm".into(),
         Command::SetLanguages(languages) => {
             format!("set language {}", languages.iter().map(Language::as_str).collect::<Vec<_>>().join(","))

@@ -180,6 +180,9 @@ impl Incoming {
     async fn keep_together(&self, batch: &[Passed<'_>], body: &BodyRef) -> Result<String, Refusal> {
         let groups: Vec<&Group> = batch.iter().map(|passed| &**passed.group).collect();
         let wanted = self.meeting(&groups, &batch[0]).await?;
+        if matches!(batch[0].state, PostState::AwaitsAuthor(_)) {
+            self.reserve_question(&batch[0].proof).await?;
+        }
         let (id, kept) = self.keep_post(&groups, &batch[0], wanted.is_some(), body).await?;
         match (kept, wanted) {
             (Kept::New(durable), Some(wanted)) => {
@@ -264,7 +267,7 @@ impl Incoming {
                 RoleAddress::Managers => format!("{} has neither manager nor secretariat; write to the postmaster", group.code),
                 RoleAddress::Secretariat => format!("{} has no secretariat here; write to the postmaster", group.code),
             };
-            return Err(Refusal::Rule(Reason::new(Rule::RejectedByModerator, [text])));
+            return Err(Refusal::Rule(Reason::new(Rule::NotDone, [text])));
         }
         Ok(Audience::Role(role, now))
     }
@@ -286,6 +289,15 @@ impl Incoming {
         }
     }
 
+    /// A mail about which its author cannot be asked today is not taken: held without a question it would only lapse. Counted before
+    /// it is kept, so that nothing has to be taken back.
+    pub(super) async fn reserve_question(&self, proof: &SenderProof) -> Result<(), Refusal> {
+        if robot::reserve(&self.services, proof.author()).await? {
+            return Ok(());
+        }
+        Err(Reason::new(Rule::AnswersUsedUp, [proof.author().as_str()]).into())
+    }
+
     pub(super) async fn ask_author(&self, group: &Group, proof: &SenderProof, id: crate::domain::id::PostId) -> Result<(), Refusal> {
         let author = proof.author();
         let account = self.services.store.account_by_address(author).await?;
@@ -303,7 +315,7 @@ impl Incoming {
             }),
             reply_to: Some(format!("{}-confirm+{token}", group.list)),
             in_reply_to: None,
-            allowance: Allowance::Answer,
+            allowance: Allowance::Reserved,
         };
         robot::send(&self.services, mail).await?;
         Ok(())

@@ -106,6 +106,7 @@ impl Incoming {
     /// From an address of the secretariat, but not proved: kept until its owner says that it is hers; never circulated before.
     async fn hold_statement(&self, group: &Arc<Group>, proof: &SenderProof, reason: Reason) -> Result<String, Refusal> {
         let text = reason.text();
+        self.reserve_question(proof).await?;
         let (post, is_new) = self.keep_mail(group, proof, PostState::AwaitsAuthor(reason)).await?;
         if is_new && let Err(refusal) = self.ask_author(group, proof, post).await {
             tracing::error!(group.code = %group.code, post = %post, ?refusal, "Could not ask about a held statement");

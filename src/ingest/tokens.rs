@@ -25,7 +25,7 @@ fn invalid() -> Refusal {
 }
 
 /// A token whose matter was settled before is answered for good, not with "try again".
-fn used(failure: Failure) -> Refusal {
+pub(super) fn used(failure: Failure) -> Refusal {
     match failure {
         Failure::NotFound(_) => invalid(),
         other => Refusal::from(other),
@@ -61,7 +61,7 @@ impl Incoming {
                 }
                 Confirmed::Refused(reason) => Err(reason.into()),
             },
-            Some((Purpose::Confirm, id)) => Ok(subscribe::confirm(&self.services, RequestId(id)).await.map_err(used)?.text()),
+            Some((Purpose::Confirm, id)) => self.confirm_request(RequestId(id)).await,
             _ => Err(invalid()),
         }
     }
@@ -105,7 +105,7 @@ impl Incoming {
                     format!("stopped {}", stopped.id)
                 }
                 Err(failure @ (Failure::Mistaken(_) | Failure::NotFound(_))) => {
-                    return Err(Reason::new(Rule::RejectedByModerator, [failure.to_string()]).into());
+                    return Err(Reason::new(Rule::NotDone, [failure.to_string()]).into());
                 }
                 Err(other) => return Err(other.into()),
             },

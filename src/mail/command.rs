@@ -6,6 +6,8 @@
 //! a near miss such as `unsubscibe` is offered, not carried out.
 //! Not here: whether the sender may, and is who he says (`service`).
 
+mod whom;
+
 use chrono::NaiveDate;
 
 use crate::domain::language::Language;
@@ -25,8 +27,14 @@ pub enum Command {
     Help,
     /// Subscribe the sender.
     Subscribe,
+    /// Subscribe the sender, with this delivery.
+    SubscribeAs(DeliveryMode),
+    /// Subscribe, with the words behind it, lower case; [`Command::of_sender`] says what they mean.
+    SubscribeWith(Vec<String>),
     /// Unsubscribe the sender.
     Unsubscribe,
+    /// Unsubscribe, with the words behind it.
+    UnsubscribeWith(Vec<String>),
     /// Yes to a token mail.
     Confirm(String),
     /// Languages wanted, in order.
@@ -222,12 +230,15 @@ const CALENDAR_EXPECTED: &str = "calendar, or calendar new";
 
 /// Reads the commands of a mail: its subject, then at most [`COMMAND_LINES`] lines of its text, up to `end` or a signature.
 ///
-/// A subject that is no command counts for nothing, because most subjects are none. Empty when nothing was asked at all.
+/// A subject that is no command counts for nothing beside a text, because most subjects are none; alone it is answered if it is no prose.
+/// Empty when nothing was asked at all.
 pub fn read(subject: &str, text: &str) -> Vec<Command> {
     let mut commands = Vec::new();
+    let mut strange = None;
     let subject_line = without_reply_marks(subject);
     match line_of(subject_line) {
-        Line::Command(Command::Unknown(..)) | Line::End | Line::Nothing => {}
+        Line::Command(command @ Command::Unknown(..)) => strange = Some(command),
+        Line::End | Line::Nothing => {}
         Line::Command(command) => commands.push(command),
     }
     let mut lines = 0;
@@ -249,6 +260,9 @@ pub fn read(subject: &str, text: &str) -> Vec<Command> {
             Line::Command(command) if commands.contains(&command) => {}
             Line::Command(command) => commands.push(command),
         }
+    }
+    if commands.is_empty() {
+        commands.extend(strange.filter(|_| !is_prose(subject_line)));
     }
     commands
 }
@@ -316,8 +330,10 @@ fn line_of(line: &str) -> Line {
     match verb {
         Verb::End => Line::End,
         Verb::Help => Line::Command(Command::Help),
-        Verb::Subscribe => Line::Command(Command::Subscribe),
-        Verb::Unsubscribe => Line::Command(Command::Unsubscribe),
+        Verb::Subscribe if arguments.is_empty() => Line::Command(Command::Subscribe),
+        Verb::Subscribe => Line::Command(Command::SubscribeWith(arguments.iter().map(ToString::to_string).collect())),
+        Verb::Unsubscribe if arguments.is_empty() => Line::Command(Command::Unsubscribe),
+        Verb::Unsubscribe => Line::Command(Command::UnsubscribeWith(arguments.iter().map(ToString::to_string).collect())),
         Verb::Which => Line::Command(Command::Which),
         Verb::Set => set(arguments).map_or_else(|expected| unknown(Problem::Arguments(expected)), Line::Command),
         Verb::Calendar => match arguments {
@@ -450,11 +466,11 @@ mod tests {
             ("help", Command::Help),
             ("AYUDA.", Command::Help),
             ("Subscribe", Command::Subscribe),
-            ("subscribe sg12rg-amr Ana Example", Command::Subscribe),
+            ("subscribe sg12rg-amr Ana Example", Command::SubscribeWith(vec!["sg12rg-amr".into(), "ana".into(), "example".into()])),
             ("join", Command::Subscribe),
             ("sub", Command::Subscribe),
             ("unsubscribe", Command::Unsubscribe),
-            ("sig sg12rg-amr", Command::Unsubscribe),
+            ("sig sg12rg-amr", Command::UnsubscribeWith(vec!["sg12rg-amr".into()])),
             ("*Leave*", Command::Unsubscribe),
             ("darse de baja", Command::Unsubscribe),
             ("Se désabonner", Command::Unsubscribe),
@@ -504,6 +520,8 @@ mod tests {
     fn nothing_is_guessed() {
         assert_eq!(read("", "unsubscibe"), [Command::Unknown("unsubscibe".into(), Problem::Word(Some("unsubscribe")))]);
         assert_eq!(read("Unsubscribe rates are too high in our region", ""), []);
+        assert_eq!(read("set colour red", ""), [Command::Unknown("set colour red".into(), Problem::Arguments(SET_EXPECTED))]);
+        assert_eq!(read("set colour red", "which"), [Command::Which], "a subject beside a text may be about anything");
         for (line, expected) in [
             ("set delivery sometimes", DELIVERY_EXPECTED),
             ("set delivery none until soon", DELIVERY_EXPECTED),

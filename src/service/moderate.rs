@@ -361,7 +361,7 @@ pub async fn discard(services: &Services, actor: &Actor, id: PostId, dry_run: bo
     let mut post = held(services, id).await?;
     let shown = row(&post).ok_or_else(|| not_held(id))?;
     if !dry_run {
-        let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
+        let dropped = Reason::new(Rule::DiscardedByModerator, [services.today().to_string()]);
         aside::nobody_waits(services, &post, &dropped.text()).await?;
         post.state = PostState::Discarded(dropped);
         let group = post.groups[0].clone();
@@ -396,7 +396,11 @@ pub async fn expire(services: &Services) -> Result<usize, Failure> {
 /// Discards a post that waited too long.
 async fn drop_late(services: &Services, mut post: Post) -> Result<(), Failure> {
     let group = services.group(&post.groups[0])?;
-    let dropped = Reason::new(Rule::Dropped, [services.today().to_string()]);
+    let (today, days) = (services.today().to_string(), held_days(services).to_string());
+    let dropped = match (&post.state, post.author_address()) {
+        (PostState::AwaitsAuthor(_), Some(author)) => Reason::new(Rule::AuthorSilent, [author.to_string(), today, days]),
+        _ => Reason::new(Rule::Undecided, [today, days]),
+    };
     aside::nobody_waits(services, &post, &dropped.text()).await?;
     post.state = PostState::Discarded(dropped);
     services.store.update_post(post.clone()).await?;

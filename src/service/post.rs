@@ -1,5 +1,7 @@
 //! Keeping posts, and letting those go on that waited for their author.
 
+mod again;
+
 use chrono::TimeDelta;
 
 use super::{Actor, Failure, Services, moderate, senders};
@@ -11,7 +13,7 @@ use crate::domain::post::{Arrival, Audience, BodyRef, Edition, Post, PostKind, P
 use crate::domain::proof::{ProofMethod, SenderProof};
 use crate::domain::reason::{Reason, Rule};
 use crate::measure::{Stage, Timer};
-use crate::store::{Kept, StoreError};
+use crate::store::Kept;
 
 /// Posts looked at for those that can still be stopped.
 const MOST_WAITING: usize = 1_000;
@@ -42,15 +44,17 @@ pub struct NewPost<'a> {
     pub origin: &'static str,
 }
 
-/// Puts the post on disk, unless the same Message-ID was taken for one of its groups before.
+/// Puts the post on disk, unless it is the same mail as one that lives in its group: same Message-ID, author and body.
+///
+/// For several groups a Message-ID that one of them knows is answered with `Repeated`, whatever the mail: each is kept by itself then.
 ///
 /// # Errors
-/// The store's; nothing was promised then.
-pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept), StoreError> {
+/// When the store fails; nothing was promised then.
+pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept), Failure> {
     let now = services.now();
     let id = PostId::new(now, services.chance());
     let message_id = new.message_id.clone().unwrap_or_else(|| format!("{id}.made@{}", services.site.domain));
-    let keys = match &new.message_id {
+    let keys: Vec<String> = match &new.message_id {
         Some(given) => new.groups.iter().map(|group| repetition_key(group, new.kind, &new.audience, given)).collect(),
         None => Vec::new(),
     };
@@ -71,7 +75,10 @@ pub async fn keep(services: &Services, new: NewPost<'_>) -> Result<(PostId, Kept
         origin: new.origin.to_owned(),
     };
     let timer = Timer::of(Stage::Commit);
-    let kept = services.store.keep_post(post, keys).await?;
+    let kept = match (services.store.keep_post(post.clone(), keys.clone()).await?, &keys[..]) {
+        (Kept::Repeated(first), [key]) => again::keep(services, &post, key, first).await?,
+        (kept, _) => kept,
+    };
     timer.done();
     Ok((id, kept))
 }

@@ -35,6 +35,8 @@ pub enum Allowance {
     Notice,
     /// A receipt for a proved poster; never left out.
     Receipt,
+    /// An answer or a question that was counted before ([`reserve`]).
+    Reserved,
 }
 
 /// One mail to one person.
@@ -147,6 +149,14 @@ async fn queue(services: &Services, mail: RobotMail<'_>, keys: Vec<String>) -> R
     }
 }
 
+/// Counts an answer to `to` ahead, for what is only worth keeping if she can be asked about it; `false` when she had all of today's.
+///
+/// # Errors
+/// When the store fails.
+pub async fn reserve(services: &Services, to: &EmailAddress) -> Result<bool, Failure> {
+    allowed(services, to, Allowance::Answer).await
+}
+
 async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -> Result<bool, Failure> {
     let key = format!("{}|{}", services.today(), to.key());
     let within = async |kind: &str, limit: u64| -> Result<bool, Failure> { Ok(services.store.count_up(kind, &key).await? <= limit) };
@@ -157,7 +167,7 @@ async fn allowed(services: &Services, to: &EmailAddress, allowance: Allowance) -
                 && within("robot-answer", u64::from(services.config.limits.robot_mail)).await?
         }
         Allowance::Notice => within("robot-notice", NOTICES_A_DAY).await?,
-        Allowance::Receipt => true,
+        Allowance::Receipt | Allowance::Reserved => true,
     })
 }
 

@@ -75,7 +75,7 @@ pub const MAILS: &[(&str, &[&str])] = &[
     ("sign-in", &["link", "minutes"]),
     // rules: a list of texts
     ("rule-leaving", &["rules", "day"]),
-    // settings: {streams, languages, delivery}, the delivery in words
+    // settings: {streams, languages, delivery, until}, the delivery in words; until may be none
     ("subscribed", &["settings"]),
     ("suspended", &["reason"]),
     ("unsubscribed", &[]),

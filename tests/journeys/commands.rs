@@ -1,7 +1,7 @@
 //! Commands by mail, answered in the sender's language.
 
 use super::support::client::{lmtp, proved, unproved};
-use super::support::daemon::{Daemon, Setup, wait_for};
+use super::support::daemon::{Daemon, GROUPS, Setup, wait_for};
 
 const REQUEST: &str = "sg12rg-amr-request@lists.example.org";
 
@@ -137,11 +137,17 @@ fn a_command_may_stand_in_the_subject_and_why_tells_of_oneself_only() {
 #[test]
 fn forty_commands_of_one_sender_get_ten_answers_a_day() {
     let daemon = Daemon::start(&Setup::default());
-    for n in 0..40 {
+    let send = |n: usize, command: &str| {
         let to = ["sg12rg-amr-request@lists.example.org", "sg12-request@lists.example.org", "tsag-request@lists.example.org"][n % 3];
-        let mail = proved("ana@example.org", to, "help", &format!("h{n}@example.org"), "");
-        lmtp(daemon.address("lmtp"), "ana@example.org", &[to], &mail);
+        let mail = proved("ana@example.org", to, command, &format!("h{n}@example.org"), "");
+        lmtp(daemon.address("lmtp"), "ana@example.org", &[to], &mail)[0].clone()
+    };
+    for n in 0..40 {
+        let answer = send(n, "help");
+        assert_eq!(answer.code, if n < 10 { 250 } else { 451 }, "an answer is promised only where it goes out: {answer:?}");
     }
+    let done = send(42, "subscribe");
+    assert!(done.code == 250 && done.text.contains("done, without an answer"), "{done:?}");
     wait_for("the answers", || (answers(&daemon, "ana@example.org").len() == 10).then_some(()));
     let queue = daemon.json(&["queue", "list"]);
     assert_eq!((queue["planned"].as_u64(), queue["sent"].as_u64()), (Some(0), Some(10)), "{queue}");
@@ -162,4 +168,61 @@ fn robots_are_never_answered() {
         assert_eq!(answer.code, 550, "{header:?}: {answer:?}");
     }
     assert!(daemon.outbox().is_empty());
+}
+
+fn ask(daemon: &Daemon, who: &str, to: &str, id: &str, text: &str) -> String {
+    let mail = proved(who, to, "", id, text);
+    let answer = lmtp(daemon.address("lmtp"), who, &[to], &mail)[0].clone();
+    assert_eq!(answer.code, 250, "{answer:?}");
+    let reply = format!("In-Reply-To: <{id}>");
+    wait_for("the answer", || answers(daemon, who).into_iter().find(|answer| answer.contains(&reply)))
+}
+
+#[test]
+fn each_outcome_of_joining_and_leaving_has_its_own_mail() {
+    let groups = GROUPS.replacen("region = \"africa\"", "region = \"africa\"\nsubscription = \"approve\"", 1);
+    let daemon = Daemon::start(&Setup { groups: Some(groups), ..Setup::default() });
+    let (join, leave) = ("sg12rg-afr-join@lists.example.org", "sg12rg-afr-leave@lists.example.org");
+    let pending = ask(&daemon, "zoe@example.com", join, "j1@example.com", "");
+    assert!(pending.contains("has reached the managers") && !pending.contains("Welcome"), "{pending}");
+    let join = "sg12rg-amr-join@lists.example.org";
+    let welcome = ask(&daemon, "ben@example.org", join, "j2@example.org", "");
+    assert!(
+        welcome.contains("Welcome to SG12RG-AMR") && welcome.contains("Languages: en\nDelivery: each message by itself\n"),
+        "{welcome}"
+    );
+    let again = ask(&daemon, "ben@example.org", join, "j3@example.org", "");
+    assert!(again.contains("You are subscribed to SG12RG-AMR already.") && !again.contains("Welcome"), "{again}");
+    let never = ask(&daemon, "tsb@itu.example", leave, "j4@itu.example", "");
+    assert!(never.contains("tsb@itu.example is not subscribed to SG12RG-AFR") && !never.contains("no longer"), "{never}");
+
+    // Who had to say yes first is welcomed like who was proved.
+    let mail = unproved("ana@example.org", REQUEST, "", "j5@example.org", "subscribe digest");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ana@example.org", &[REQUEST], &mail)[0].code, 250);
+    let question = wait_for("the question", || answers(&daemon, "ana@example.org").pop());
+    let start = question.find("sg12rg-amr-confirm+").unwrap();
+    let to: String = question[start..].chars().take_while(|c| *c != '>' && !c.is_whitespace()).collect();
+    let welcome = ask(&daemon, "ana@example.org", &to, "j6@example.org", "sí");
+    assert!(welcome.contains("Entrega: en forma de resumen\n") && welcome.contains("Idiomas: es\n"), "{welcome}");
+    assert_eq!(daemon.json(&["member", "list", "SG12RG-AMR"]).as_array().unwrap().iter().filter(|m| m["delivery"] == "digest").count(), 1);
+}
+
+#[test]
+fn what_is_not_understood_of_a_command_is_told_and_not_guessed() {
+    let daemon = Daemon::start(&Setup { more: "[limits]\nrobot_mail = 100\n".into(), ..Setup::default() });
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ben@example.org", "caro@example.org"]);
+    let answer = ask(&daemon, "ben@example.org", REQUEST, "u1@example.org", "unsubscribe caro@example.org");
+    assert!(answer.contains("Not understood: unsubscribe caro@example.org. It is written so: unsubscribe"), "{answer}");
+    let answer = ask(&daemon, "ben@example.org", REQUEST, "u2@example.org", "set language xx\r\nset delivery none until 2020-01-15\r\nwhich");
+    assert!(answer.contains("\"xx\" is not a language of this service") && answer.contains("2020-01-15 is over"), "{answer}");
+    assert!(answer.contains("): active; each; "), "{answer}");
+    let rows = daemon.json(&["member", "list", "SG12RG-AMR"]);
+    assert!(rows.as_array().unwrap().iter().all(|row| row["state"] == "active" && row["delivery"] == "each"), "{rows}");
+    let refused = daemon.cli(&["member", "set", "SG12RG-AMR", "ben@example.org", "--delivery", "none", "--until", "2020-01-15"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("2020-01-15 is over"), "{refused:?}");
+    let mail = proved("ben@example.org", REQUEST, "set colour red", "u3@example.org", "");
+    assert_eq!(lmtp(daemon.address("lmtp"), "ben@example.org", &[REQUEST], &mail)[0].code, 250);
+    let reply = "In-Reply-To: <u3@example.org>";
+    let answer = wait_for("the answer", || answers(&daemon, "ben@example.org").into_iter().find(|answer| answer.contains(reply)));
+    assert!(answer.contains("Not understood: set colour red."), "{answer}");
 }

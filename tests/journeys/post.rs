@@ -246,3 +246,71 @@ fn mail_to_a_role_reaches_who_holds_it_when_the_mail_comes() {
     daemon.cli_ok(&["member", "set", "SG12RG-AMR", "ben@example.org", "--role", "member"]);
     assert_eq!(ask("chairs", "chairs2@example.com"), "caro@example.org", "the address stays, its holder is another");
 }
+
+/// Answers to a message by LMTP, 250 each.
+fn taken(daemon: &Daemon, from: &str, message: &[u8]) -> String {
+    let answer = lmtp(daemon.address("lmtp"), from, &[LIST], message)[0].clone();
+    assert_eq!(answer.code, 250, "{answer:?}");
+    answer.text
+}
+
+#[test]
+fn a_message_id_alone_swallows_no_mail() {
+    let daemon = with_members(&Setup::default());
+    let ana = "ana@example.org";
+    // A stranger wrote first under the identifier that her mail has.
+    taken(&daemon, ana, &unproved(ana, LIST, "Forged", "genuine@example.org", "not hers"));
+    taken(&daemon, ana, &proved(ana, LIST, "Genuine", "genuine@example.org", "hers"));
+    wait_for("her copies", || (sent(&daemon, "genuine@example.org") == 3).then_some(()));
+    // Another author under the same identifier is another post, and the same mail again is none, whatever way it took.
+    taken(&daemon, "ben@example.org", &proved("ben@example.org", LIST, "Mine", "genuine@example.org", "hers"));
+    wait_for("his copies", || (sent(&daemon, "genuine@example.org") == 6).then_some(()));
+    let again = [
+        b"Received: from b.example by c.example; Tue, 6 Apr 2027 10:01:00 +0000\r\n",
+        &proved(ana, LIST, "Genuine", "genuine@example.org", "hers")[..],
+    ]
+    .concat();
+    assert!(taken(&daemon, ana, &again).contains("accepted before"));
+
+    // First without a proof, then once more with one: hers goes out, and the other waits for nobody.
+    taken(&daemon, ana, &unproved(ana, LIST, "Forged header", "twice@example.org", "the same words"));
+    let held = daemon.json(&["hold", "list"]).as_array().unwrap().len();
+    taken(&daemon, ana, &proved(ana, LIST, "Her header", "twice@example.org", "the same words"));
+    wait_for("the proved copies", || (sent(&daemon, "twice@example.org") == 3).then_some(()));
+    assert!(taken(&daemon, ana, &proved(ana, LIST, "Her header", "twice@example.org", "the same words")).contains("accepted before"));
+    assert!(taken(&daemon, ana, &unproved(ana, LIST, "Forged header", "twice@example.org", "the same words")).contains("accepted before"));
+    assert_eq!(daemon.json(&["hold", "list"]).as_array().unwrap().len(), held - 1);
+    assert!(daemon.cli_ok(&["audit"]).contains("hold supersede"));
+
+    // What a moderator dropped can be sent anew, and is one post then however often it comes.
+    taken(&daemon, ana, &unproved(ana, LIST, "Dropped", "dropped@example.org", "words"));
+    let rows = daemon.json(&["hold", "list"]);
+    let id = rows.as_array().unwrap().iter().find(|row| row["subject"] == "Dropped").unwrap()["id"].as_str().unwrap().to_owned();
+    daemon.cli_ok(&["hold", "discard", &id]);
+    let why = daemon.json(&["explain", "dropped@example.org", "ben@example.org"]);
+    assert!(why["recipients"][0]["reason"].as_str().unwrap().starts_with("discarded by a moderator on "), "{why}");
+    for _ in 0..2 {
+        taken(&daemon, ana, &proved(ana, LIST, "Dropped", "dropped@example.org", "words"));
+    }
+    wait_for("the copies", || (sent(&daemon, "dropped@example.org") == 3).then_some(()));
+    assert_eq!(
+        daemon.outbox().iter().filter(|copy| text(copy).contains("Message-ID: <")).filter(|copy| !text(copy).contains(".robot@")).count(),
+        12
+    );
+}
+
+#[test]
+fn eight_tries_of_one_mail_at_once_are_one_post() {
+    let daemon = with_members(&Setup::default());
+    let ana = "ana@example.org";
+    taken(&daemon, ana, &unproved(ana, LIST, "Forged", "race@example.org", "not hers"));
+    let mail = proved(ana, LIST, "Genuine", "race@example.org", "hers");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| taken(&daemon, ana, &mail));
+        }
+    });
+    wait_for("the copies", || (sent(&daemon, "race@example.org") == 3).then_some(()));
+    let explained = daemon.json(&["explain", "race@example.org"]);
+    assert_eq!(explained["recipients"].as_array().unwrap().len(), 3, "{explained}");
+}

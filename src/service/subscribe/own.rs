@@ -14,6 +14,8 @@ use crate::service::{Actor, Failure, Services, bounce};
 pub enum Wish {
     /// To be a subscriber.
     Subscribe,
+    /// To be a subscriber with these settings.
+    SubscribeWith(Settings),
     /// To be none.
     Unsubscribe,
     /// To change her settings; her role is never changed by herself.
@@ -39,6 +41,16 @@ pub async fn own(services: &Services, actor: &Actor, group: &Group, address: &Em
             let (account, previous) = services.holder(&group.code, address).await?;
             match wish {
                 Wish::Subscribe => subscribe(services, actor, group, address, account, previous).await,
+                Wish::SubscribeWith(settings) => {
+                    let outcome = subscribe(services, actor, group, address, account, previous).await?;
+                    if !matches!(outcome, Outcome::Subscribed(_) | Outcome::AlreadySubscribed | Outcome::AwaitsApproval(_)) {
+                        return Ok(outcome);
+                    }
+                    let (_, subscription) = services.holder(&group.code, address).await?;
+                    let settings = Settings { role: None, moderated: None, ..settings };
+                    let changed = set(services, actor, group, address, subscription, &settings).await?;
+                    Ok(if outcome == Outcome::AlreadySubscribed { changed } else { outcome })
+                }
                 Wish::Unsubscribe => unsubscribe(services, actor, group, address, previous).await,
                 Wish::Set(settings) => {
                     set(services, actor, group, address, previous, &Settings { role: None, moderated: None, ..settings }).await

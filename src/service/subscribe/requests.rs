@@ -47,10 +47,15 @@ pub struct OpenRequest {
 pub async fn ask(services: &Services, group: &Group, address: &EmailAddress, wish: &Wish) -> Result<Asked, Failure> {
     let (verb, arguments) = match wish {
         Wish::Subscribe => ("subscribe", Vec::new()),
+        Wish::SubscribeWith(settings) => ("subscribe", words(settings)),
         Wish::Unsubscribe => ("unsubscribe", Vec::new()),
-        Wish::Set(settings) => ("set", settings.to_words().into_iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        Wish::Set(settings) => ("set", words(settings)),
     };
     keep(services, &group.code, address, verb, arguments).await
+}
+
+fn words(settings: &Settings) -> Vec<String> {
+    settings.to_words().into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 /// A wish that waits for its author.
@@ -93,14 +98,14 @@ pub async fn confirm(services: &Services, id: RequestId) -> Result<Outcome, Fail
     }
     let group = services.group(&request.group)?;
     let wish = match request.verb.as_str() {
-        "subscribe" => Wish::Subscribe,
+        "subscribe" if request.arguments.is_empty() => Wish::Subscribe,
         "unsubscribe" => Wish::Unsubscribe,
-        _ => {
+        verb => {
             let mut settings = Settings::default();
             for (key, value) in request.arguments.iter().filter_map(|word| word.split_once('=')) {
                 settings.set(key, value, &services.config).map_err(Failure::Invalid)?;
             }
-            Wish::Set(settings)
+            if verb == "subscribe" { Wish::SubscribeWith(settings) } else { Wish::Set(settings) }
         }
     };
     own::own(services, &Actor::from(&request.address), &group, &request.address, wish).await

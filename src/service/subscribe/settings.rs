@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::domain::language::Language;
+use crate::domain::mistake::{Advice, Mistake};
 use crate::domain::subscription::{Absence, Delivery, DeliveryMode, Role, Stream, Subscription};
 
 /// Changes of a subscription; what is `None` stays.
@@ -63,6 +64,16 @@ impl Settings {
         Ok(())
     }
 
+    /// What of it cannot be meant: a last day that is over, a language that the service does not have.
+    pub fn mistake(&self, today: NaiveDate, config: &Config) -> Option<Advice> {
+        let ends = [self.delivery.and_then(|delivery| delivery.until), self.absence.flatten().map(|absence| absence.until)];
+        let over = ends.into_iter().flatten().find(|until| *until < today).map(|until| Mistake::AbsenceOver.about([until.to_string()]));
+        over.or_else(|| {
+            let strange = self.languages.iter().flatten().find(|language| !config.service.languages.contains(language));
+            strange.map(|language| Mistake::LanguageUnknown.about([language.to_string()]))
+        })
+    }
+
     /// The same as pairs of key and value, which [`Settings::set`] reads again.
     pub fn to_words(&self) -> Vec<(&'static str, String)> {
         let join = |words: Vec<&str>| words.join(",");
@@ -111,11 +122,7 @@ impl Settings {
 
 /// `each`, `digest`, `none until 2027-01-15`.
 pub fn delivery_text(delivery: Delivery) -> String {
-    let mode = match delivery.mode {
-        DeliveryMode::Each => "each",
-        DeliveryMode::Digest => "digest",
-        DeliveryMode::None => "none",
-    };
+    let mode = delivery.mode.as_str();
     delivery.until.map_or_else(|| mode.to_owned(), |until| format!("{mode} until {until}"))
 }
 
