@@ -120,7 +120,7 @@ impl Copies {
                 Err(broken) => return Err(malformed(broken.to_string())),
             }
         }
-        let rewrite = self.policies.must_rewrite(&self.services, &form).await;
+        let rewrite = self.policies.must_rewrite(&self.services, &original, &form).await;
         let now = self.services.now();
         let render = || {
             let rendered = if rewrite { compose::render_in_the_lists_name(&original, &form) } else { compose::render(&original, &form) };

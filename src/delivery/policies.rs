@@ -30,14 +30,14 @@ pub(super) struct Policies {
 
 impl Policies {
     /// Has the copy to go out in the list's name?
-    pub(super) async fn must_rewrite(&self, services: &Services, form: &Form<'_>) -> bool {
+    pub(super) async fn must_rewrite(&self, services: &Services, original: &[u8], form: &Form<'_>) -> bool {
         let post: &Post = form.post;
         let Some(author) = post.author_address() else { return false };
         if post.kind.is_composed() || !post.kind.is_list_mail() || author.domain() == services.site.domain {
             return false;
         }
         let found = &post.arrival.found;
-        if found.signed && compose::keeps_signatures(form) {
+        if found.signed && compose::keeps_signatures(original, form) {
             return false;
         }
         let policy = match found.policy {

@@ -16,7 +16,9 @@ use super::footer;
 use super::headers;
 use super::seals;
 use super::sign::{self, Signer};
+use super::signatures;
 use super::token::{Keys, Verp};
+use crate::domain::audience::linked_language;
 use crate::domain::group::{Group, GroupCode};
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Post, PostKind};
@@ -108,9 +110,14 @@ pub fn render_in_the_lists_name(original: &Bytes, form: &Form<'_>) -> Result<Ren
     render_as(original, form, true)
 }
 
-/// Does the copy of this form leave what the author signed as it was?
-pub fn keeps_signatures(form: &Form<'_>) -> bool {
-    footer_of(form).is_none() && form.edition < form.post.editions.len()
+/// Does the copy of this form leave what the author signed as it was: the body, and each field that her signature names?
+pub fn keeps_signatures(original: &[u8], form: &Form<'_>) -> bool {
+    let untouched = footer_of(form).is_none() && form.edition < form.post.editions.len();
+    untouched
+        && form
+            .post
+            .author_address()
+            .is_none_or(|author| field::split(original).is_ok_and(|header| signatures::hold_in_a_copy(original, &header, author)))
 }
 
 fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Result<Rendered, HeaderError> {
@@ -120,7 +127,7 @@ fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Resu
     if form.post.kind.is_list_mail() {
         head.push_str(&list_fields(form));
     }
-    head.push_str(&own_fields(&header, form));
+    head.push_str(&own_fields(original, &header, form));
     let mut head = head.into_bytes();
     let footed = footer_of(form).map(|text| footer::with_footer(original, &header, &body, text, form.post.id));
     if in_the_lists_name {
@@ -131,6 +138,9 @@ fn render_as(original: &Bytes, form: &Form<'_>, in_the_lists_name: bool) -> Resu
     let forged = if verified { seals::Forged::default() } else { seals::forged(original, &header, &form.service.domain) };
     for field in headers::passing(original, &header, form.post.author_address()).filter(|field| !forged.has(original, field)) {
         if in_the_lists_name && headers::gives_way_to_the_list(&field.name) {
+            continue;
+        }
+        if field.name == "message-id" && has_no_message_id(original, &header) {
             continue;
         }
         if footed.as_ref().is_some_and(|footed| footed.replaces(&field.name)) {
@@ -213,7 +223,7 @@ fn list_fields(form: &Form<'_>) -> String {
 }
 
 /// What Enlace says of the message itself: where it came in, and what its author left out.
-fn own_fields(header: &Header, form: &Form<'_>) -> String {
+fn own_fields(original: &[u8], header: &Header, form: &Form<'_>) -> String {
     let post = form.post;
     let mut fields = String::new();
     if !post.arrival.listener.is_empty() {
@@ -230,13 +240,18 @@ fn own_fields(header: &Header, form: &Form<'_>) -> String {
             fields.push_str(&headers::unstructured("Content-Language", language.as_str()));
         }
     }
-    if missing("message-id") {
+    if has_no_message_id(original, header) {
         fields.push_str(&headers::pieces("Message-ID", [format!("<{}>", post.message_id).as_str()], ""));
     }
     if missing("date") {
         fields.push_str(&headers::unstructured("Date", &post.received_at.to_rfc2822()));
     }
     fields
+}
+
+/// None at all, or a field without a value, which identifies nothing.
+fn has_no_message_id(original: &[u8], header: &Header) -> bool {
+    header.named("message-id").all(|found| field::unfolded(original, found).trim().is_empty())
 }
 
 /// Our trace field (RFC 5321 section 4.4); what the client said of itself is cut down to host name characters.
@@ -256,10 +271,13 @@ fn received(post: &Post, domain: &str) -> String {
     )
 }
 
-/// The group's footer, for discussion posts only; in the group's first language that has one.
+/// The group's footer, for discussion posts only; in the language of the copy where it has one (links in place of files), else in the
+/// group's first language that has a footer.
 fn footer_of<'a>(form: &Form<'a>) -> Option<&'a str> {
+    let of_copy = u8::try_from(form.edition).ok().and_then(linked_language);
+    let languages: Vec<_> = of_copy.into_iter().chain(form.group.languages.iter().copied()).collect();
     (form.post.kind == PostKind::Discussion)
-        .then(|| form.group.footer.as_ref()?.best(&form.group.languages))
+        .then(|| form.group.footer.as_ref()?.best(&languages))
         .flatten()
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
@@ -488,6 +506,8 @@ mod tests {
     fn what_an_author_left_out_is_added() {
         let (copy, _) = copy(b"From: a@example.org\r\n\r\nx\r\n", &post(PostKind::Discussion), &group());
         assert_eq!(values(&copy, "message-id"), ["<made@lists.example.org>"]);
+        let (empty, _) = self::copy(b"From: a@example.org\r\nMessage-ID:  \r\n\r\nx\r\n", &post(PostKind::Discussion), &group());
+        assert_eq!(values(&empty, "message-id"), ["<made@lists.example.org>"]);
         assert_eq!(values(&copy, "date"), ["Fri, 15 Jan 2027 08:00:00 +0000"]);
     }
 

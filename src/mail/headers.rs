@@ -199,7 +199,7 @@ const REMOVED: &[(&str, &str)] = &[
 ];
 
 /// Does a field of this name (lower case) never pass?
-fn is_always_removed(name: &str) -> bool {
+pub(super) fn is_always_removed(name: &str) -> bool {
     name.is_empty() || name.starts_with("list-") || name.starts_with("x-enlace-") || REMOVED.iter().any(|(removed, _)| *removed == name)
 }
 

@@ -23,6 +23,7 @@ pub mod pdf;
 pub mod report;
 mod seals;
 pub mod sign;
+mod signatures;
 pub mod statement;
 pub mod token;
 pub mod write;

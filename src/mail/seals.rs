@@ -73,7 +73,7 @@ fn instance(value: &str) -> Option<u32> {
 }
 
 /// Are both of the same organisation (RFC 7489 section 3.2)?
-fn is_of_one(name: &str, domain: &str) -> bool {
+pub(super) fn is_of_one(name: &str, domain: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == domain || psl::domain_str(name).is_some_and(|organisation| psl::domain_str(domain) == Some(organisation))
 }
