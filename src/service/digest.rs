@@ -9,10 +9,13 @@
 
 mod gather;
 mod render;
+mod sent;
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use sent::{Issued, sent_in};
 
 use super::{Failure, Services};
 use crate::domain::group::{Group, GroupCode};

@@ -3,14 +3,19 @@
 //! Reads the ledger; the reasons in it are those the rules returned when they were asked. Only for an address that
 //! was never considered is the gate asked now, and the answer says so.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::account::{Pseudonyms, without_address};
+use super::digest::{self, Issued};
 use super::{Failure, Services};
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::audience::linked_language;
+use crate::domain::group::GroupCode;
+use crate::domain::id::AccountId;
 use crate::domain::ledger::RecipientState;
 use crate::domain::post::{Post, PostState};
 use crate::domain::proof::SenderProof;
@@ -101,11 +106,17 @@ pub async fn explain(services: &Services, message_id: &str, address: Option<&Ema
     };
     let pseudonyms = Pseudonyms::load(services).await?;
     for post in &posts {
+        let mut issues = HashMap::new();
         for number in 0..services.store.batch_count(post.id).await? {
             for record in services.store.batch(BatchKey { post: post.id, number }).await? {
                 let erased = pseudonyms.of(record.planned.account);
                 if address.is_none_or(|address| erased.is_none() && is_about(&record, address, person.as_ref())) {
-                    explanation.recipients.push(anonymous(explained(post, record), erased));
+                    let account = record.planned.account.filter(|_| record.planned.reason.rule == Rule::InDigest);
+                    let mut row = explained(post, record);
+                    if let Some(account) = account {
+                        in_digest(services, post, account, &mut row, &mut issues).await?;
+                    }
+                    explanation.recipients.push(anonymous(row, erased));
                 }
             }
         }
@@ -173,6 +184,38 @@ fn explained(post: &Post, record: RecipientRecord) -> ExplainedRecipient {
     }
 }
 
+/// Says in which digest she got the post, once it went out, with what became of that mail.
+async fn in_digest(
+    services: &Services,
+    post: &Post,
+    account: AccountId,
+    row: &mut ExplainedRecipient,
+    issues: &mut HashMap<String, Vec<Issued>>,
+) -> Result<(), Failure> {
+    let Ok(code) = row.group.parse::<GroupCode>() else { return Ok(()) };
+    if !issues.contains_key(&row.group) {
+        issues.insert(row.group.clone(), digest::sent_in(services, &code, post).await?);
+    }
+    let issued = issues.get(&row.group).into_iter().flatten().find_map(|issued| Some((issued, issued.reader(account)?)));
+    let Some((issued, reader)) = issued else { return Ok(()) };
+    let mail = &issued.mail;
+    let reason = if reader.state == RecipientState::Suppressed {
+        reader.reason.clone()
+    } else {
+        let about = [reader.address.clone(), row.group.clone(), issued.number.to_string(), mail.received_at.date_naive().to_string()];
+        Reason::new(Rule::WentInDigest, about)
+    };
+    for number in 0..services.store.batch_count(mail.id).await? {
+        let batch = services.store.batch(BatchKey { post: mail.id, number }).await?;
+        if let Some(copy) = batch.into_iter().find(|record| record.planned.account == Some(account)) {
+            row.attempts = copy.attempts.into_iter().map(|attempt| ExplainedAttempt { at: attempt.at, reply: attempt.reply }).collect();
+            break;
+        }
+    }
+    (row.rule, row.reason, row.cause) = (reason.key(), reason.text(), Some(reason));
+    Ok(())
+}
+
 /// The row of somebody who was erased: a pseudonym for her address, in all words too.
 fn anonymous(mut shown: ExplainedRecipient, pseudonym: Option<&str>) -> ExplainedRecipient {
     let Some(pseudonym) = pseudonym else { return shown };
@@ -226,7 +269,9 @@ async fn unconsidered(
     address: &EmailAddress,
     person: Option<&Account>,
 ) -> Result<ExplainedRecipient, Failure> {
-    let post = &posts[posts.len() - 1];
+    // One that was turned down says less than one that went its way.
+    let is_over = |post: &Post| matches!(post.state, PostState::Rejected(_) | PostState::Discarded(_));
+    let post = posts.iter().rev().find(|post| !is_over(post)).unwrap_or(&posts[posts.len() - 1]);
     let group = &post.groups[0];
     let mut state = RecipientState::Suppressed;
     let reason = match (&post.state, person) {

@@ -69,6 +69,13 @@ fn nothing_is_lost_and_nothing_comes_twice_when_people_switch() {
     assert!(text.ends_with("End of SG12RG-AMR Digest 1\n**************************\n"), "{text}");
     assert!(copies(&daemon, "ben@example.org").iter().all(|copy| !copy.contains("multipart/digest")));
 
+    for reader in ["ana@example.org", "caro@example.org"] {
+        let row = &daemon.json(&["explain", "one@example.org", reader])["recipients"][0];
+        assert_eq!((row["state"].as_str(), row["rule"].as_str()), (Some("suppressed"), Some("went-in-digest")), "{row}");
+        assert_eq!(row["reason"], format!("{reader} got it in digest 1 of SG12RG-AMR, sent on 2027-01-11"));
+        assert_eq!(row["attempts"].as_array().unwrap().len(), 1, "{row}");
+    }
+
     let before = daemon.outbox().len();
     daemon.restart_at("2027-01-12T06:05:00Z");
     post(&daemon, "Third", "three@example.org");
