@@ -19,7 +19,7 @@ use super::execute::Context;
 use super::records;
 use super::report::{Failure, Report, Table, to_json};
 use crate::config::{Config, RelayTls, Transport, Verify};
-use crate::service::webhook;
+use crate::service::{roles, webhook};
 use crate::smtp::proof::dns::Dns;
 use crate::text::Texts;
 
@@ -62,6 +62,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     findings.push(disk(config));
     findings.extend(messages(context));
     findings.push(groups(context));
+    findings.push(operators(context).await);
     findings.push(relay(config).await);
     findings.push(dns(config).await);
     if !is_reserved(&config.service.domain) || config.senders.nameserver.is_some() {
@@ -164,6 +165,19 @@ fn groups(context: &Context<'_>) -> Finding {
     match context.services.groups().iter().filter(|group| !group.retired).count() {
         0 => warning("groups", "there are no groups, so every address is refused", "`enlace group apply FILE` adds them"),
         count => ok("groups", format!("{count} groups take part")),
+    }
+}
+
+/// `postmaster@` has to reach somebody (RFC 5321 section 4.5.1).
+async fn operators(context: &Context<'_>) -> Finding {
+    match roles::operators(&context.services).await.map(|operators| operators.len()) {
+        Ok(0) => warning(
+            "operators",
+            "no account has the role operator, so mail to postmaster and abuse is refused",
+            "`enlace account set ADDRESS roles=operator`",
+        ),
+        Ok(count) => ok("operators", format!("{count} get what is written to postmaster and abuse")),
+        Err(failure) => warning("operators", failure.to_string(), "see the line about the store"),
     }
 }
 

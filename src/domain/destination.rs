@@ -25,6 +25,8 @@ pub enum Destination {
     Liaison(GroupCode),
     /// `liaison@`: a liaison statement whose own source names the group.
     LiaisonAny,
+    /// `postmaster@` and `abuse@` (RFC 5321 section 4.5.1, RFC 2142 section 2): reaches who runs the service.
+    Operators,
     /// `L-request@`: commands.
     Request(GroupCode),
     /// `L-join@`, `L-subscribe@`.
@@ -46,10 +48,10 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The group it concerns; `None` only for `liaison@`.
+    /// The group it concerns; `None` only for `liaison@` and who runs the service.
     pub fn group(&self) -> Option<&GroupCode> {
         match self {
-            Self::LiaisonAny => None,
+            Self::LiaisonAny | Self::Operators => None,
             Self::Post(group)
             | Self::Announce(group)
             | Self::Liaison(group)
@@ -146,7 +148,7 @@ impl Lists {
             return self.of_local_part(address.local());
         }
         let names = self.aliases.get(&address.domain().to_ascii_lowercase())?;
-        of_names(names, address.local()).filter(|destination| *destination != Destination::LiaisonAny)
+        of_names(names, address.local()).filter(|destination| destination.group().is_some())
     }
 
     /// What mail to that local part of the list domain does; case does not matter, but a token is given as it came.
@@ -170,6 +172,9 @@ fn of_names(names: &HashMap<String, GroupCode>, local: &str) -> Option<Destinati
     }
     if base == "liaison" && token.is_none() {
         return Some(Destination::LiaisonAny);
+    }
+    if matches!(base.as_str(), "postmaster" | "abuse") && token.is_none() {
+        return Some(Destination::Operators);
     }
     let (list, suffix) = base.rsplit_once('-')?;
     let group = names.get(list)?.clone();
@@ -228,6 +233,9 @@ mod tests {
             ("sg12rg-amr-announce", Some(Destination::Announce(amr()))),
             ("sg12rg-amr-Liaison", Some(Destination::Liaison(amr()))),
             ("liaison", Some(Destination::LiaisonAny)),
+            ("Postmaster", Some(Destination::Operators)),
+            ("abuse", Some(Destination::Operators)),
+            ("postmaster+x", None),
             ("sg12rg-amr-request", Some(Destination::Request(amr()))),
             ("sg12rg-amr-join", Some(Destination::Join(amr()))),
             ("sg12rg-amr-subscribe", Some(Destination::Join(amr()))),
@@ -270,7 +278,7 @@ mod tests {
         let amr = || "SG12RG-AMR".parse::<GroupCode>().unwrap();
         assert_eq!(of("amr-old@OLD.example.org"), Some(Destination::Post(amr())));
         assert_eq!(of("amr-old-leave@old.example.org"), Some(Destination::Leave(amr())));
-        for unknown in ["amr-old@lists.example.org", "sg12@old.example.org", "liaison@old.example.org"] {
+        for unknown in ["amr-old@lists.example.org", "sg12@old.example.org", "liaison@old.example.org", "abuse@old.example.org"] {
             assert_eq!(of(unknown), None, "{unknown}");
         }
     }

@@ -50,7 +50,7 @@ struct Done {
 impl Incoming {
     /// `L-request@`.
     pub(super) async fn request(&self, group: &Arc<Group>) -> Result<String, Refusal> {
-        self.refuse_robots(group)?;
+        self.refuse_robots(group, "request")?;
         let text = self.text("commands", TEXT_OCTETS).await?;
         let mut commands = command::read(&self.message.subject, &text);
         if commands.is_empty() {
@@ -60,8 +60,8 @@ impl Incoming {
     }
 
     /// `L-join@` and `L-leave@`.
-    pub(super) async fn one_command(&self, group: &Arc<Group>, command: Command) -> Result<String, Refusal> {
-        self.refuse_robots(group)?;
+    pub(super) async fn one_command(&self, group: &Arc<Group>, address: &str, command: Command) -> Result<String, Refusal> {
+        self.refuse_robots(group, address)?;
         self.commands(group, vec![command]).await
     }
 

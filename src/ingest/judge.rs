@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::refused::Refused;
 use super::{Incoming, Refusal, accepted};
 use crate::domain::account::Account;
 use crate::domain::address::ReversePath;
@@ -29,15 +30,22 @@ pub(super) enum Address {
     Owner,
     /// The group's secretariat, as it is when the mail comes.
     Secretariat,
+    /// Who runs the service, whatever group lends its address.
+    Operators,
 }
 
 impl Address {
-    fn kind(self) -> PostKind {
+    pub(super) fn kind(self) -> PostKind {
         match self {
             Self::List => PostKind::Discussion,
             Self::Announce => PostKind::Announcement,
-            Self::Owner | Self::Secretariat => PostKind::Owner,
+            Self::Owner | Self::Secretariat | Self::Operators => PostKind::Owner,
         }
+    }
+
+    /// Does it reach holders of a role, whoever wrote?
+    fn is_role(self) -> bool {
+        matches!(self, Self::Owner | Self::Secretariat | Self::Operators)
     }
 }
 
@@ -50,18 +58,29 @@ pub(super) struct Passed<'a> {
     pub(super) proof: SenderProof,
 }
 
+/// What was said to all posting addresses of a transaction.
+#[derive(Default)]
+pub(super) struct Judged {
+    /// By index of the recipient.
+    pub(super) answers: Vec<(usize, Answer)>,
+    /// Those that a rule refused.
+    pub(super) refused: Vec<Refused>,
+    /// The message in the store, if one took it.
+    pub(super) body: Option<BodyRef>,
+}
+
 impl Incoming {
     /// Answers for all posting addresses of the transaction.
-    pub(super) async fn posts(&self, addressed: &[(usize, Arc<Group>, Address)]) -> Vec<(usize, Answer)> {
-        let mut answers = Vec::with_capacity(addressed.len());
+    pub(super) async fn posts(&self, addressed: &[(usize, Arc<Group>, Address)]) -> Judged {
+        let Judged { mut answers, mut refused, mut body } = Judged::default();
         if addressed.is_empty() {
-            return answers;
+            return Judged::default();
         }
         let timer = Timer::of(Stage::Judge);
         let mut passed: Vec<Passed<'_>> = Vec::new();
         for (index, group, address) in addressed {
             let proof = match address {
-                Address::List | Address::Owner | Address::Secretariat => self.proof().await,
+                Address::List | Address::Owner | Address::Secretariat | Address::Operators => self.proof().await,
                 Address::Announce => self.proof_of_spokesman(&group.sub_address("announce", &self.services.site.domain)).await,
             };
             let proof = match proof {
@@ -81,6 +100,7 @@ impl Incoming {
                 Ok(Verdict::Hold(reason)) => PostState::Held(reason),
                 Ok(Verdict::Confirm(reason)) => PostState::AwaitsAuthor(reason),
                 Ok(Verdict::Refuse(reason)) => {
+                    refused.push(Refused { group: Arc::clone(group), address: *address, proof, reason: reason.clone() });
                     answers.push((*index, self.answer(Err(Refusal::Rule(reason)))));
                     continue;
                 }
@@ -94,11 +114,11 @@ impl Incoming {
         timer.done();
         if !passed.is_empty() {
             match self.body().await {
-                Ok(body) => answers.extend(self.keep(passed, &body).await),
+                Ok(kept) => answers.extend(self.keep(passed, body.insert(kept)).await),
                 Err(refusal) => answers.extend(passed.iter().map(|passed| (passed.index, refusal.answer()))),
             }
         }
-        answers
+        Judged { answers, refused, body }
     }
 
     pub(super) async fn body(&self) -> Result<BodyRef, Refusal> {
@@ -113,10 +133,10 @@ impl Incoming {
         if let Some(reason) = self.loops(group, address).await? {
             return Ok(Verdict::Refuse(reason));
         }
-        if group.house.bans(proof.author()) {
+        if address != Address::Operators && group.house.bans(proof.author()) {
             return Ok(Verdict::Refuse(Reason::new(Rule::Banned, [proof.author().as_str(), group.code.as_str()])));
         }
-        if matches!(address, Address::Owner | Address::Secretariat) {
+        if address.is_role() {
             return Ok(Verdict::Accept(Reason::new(Rule::RobotMail, ["owner"])));
         }
         let (account, subscription) = self.services.holder(&group.code, proof.author()).await?;
@@ -124,7 +144,7 @@ impl Incoming {
         let today = self.services.today();
         Ok(match address {
             Address::Announce => gate::may_announce(group, proof, account, subscription, today),
-            Address::List | Address::Owner | Address::Secretariat => {
+            Address::List | Address::Owner | Address::Secretariat | Address::Operators => {
                 moderate::judge_post(&self.services, group, proof, account, subscription).await?
             }
         })
@@ -134,6 +154,13 @@ impl Incoming {
     async fn loops(&self, group: &Group, address: Address) -> Result<Option<Reason>, Refusal> {
         let domain = &self.services.site.domain;
         let list = group.address(domain);
+        let written_to = match address {
+            Address::List => list.clone(),
+            Address::Announce => group.sub_address("announce", domain),
+            Address::Owner => group.sub_address("owner", domain),
+            Address::Secretariat => group.sub_address("tsb", domain),
+            Address::Operators => format!("postmaster@{domain}"),
+        };
         if self.message.hops >= self.services.config.limits.hops.min(HOPS) {
             return Ok(Some(Reason::new(Rule::TooManyHops, [self.message.hops.to_string()])));
         }
@@ -142,11 +169,11 @@ impl Incoming {
             return Ok(Some(Reason::new(Rule::Loop, [group.code.as_str()])));
         }
         if self.transaction.reverse_path == ReversePath::Null {
-            return Ok(Some(Reason::new(Rule::NullSender, [list])));
+            return Ok(Some(Reason::new(Rule::NullSender, [written_to])));
         }
         // The secretariat's own systems may announce; a vacation reply is never for a discussion or the owners.
         let vacation = self.message.auto_submitted.is_some() || matches!(self.message.precedence.as_deref(), Some("bulk" | "junk"));
-        Ok((vacation && address != Address::Announce).then(|| Reason::new(Rule::Automatic, [list])))
+        Ok((vacation && address != Address::Announce).then(|| Reason::new(Rule::Automatic, [written_to])))
     }
 
     /// A copy of a post of ours; that of another service may pass once, and what comes back of it bears our own stamps.
@@ -164,7 +191,7 @@ impl Incoming {
         let mut rest = passed;
         while let Some(first) = rest.first() {
             let (address, state) = (first.address, first.state.clone());
-            let together = !matches!(address, Address::Owner | Address::Secretariat) && state == PostState::Accepted;
+            let together = !address.is_role() && state == PostState::Accepted;
             let (batch, others): (Vec<_>, Vec<_>) =
                 rest.into_iter().enumerate().partition(|(n, p)| *n == 0 || (together && p.address == address && p.state == state));
             rest = others.into_iter().map(|(_, passed)| passed).collect();
@@ -239,6 +266,7 @@ impl Incoming {
             Address::List | Address::Announce => Audience::Subscribers,
             Address::Owner => self.role(groups[0], RoleAddress::Managers).await?,
             Address::Secretariat => self.role(groups[0], RoleAddress::Secretariat).await?,
+            Address::Operators => self.operators().await?,
         };
         let new = NewPost {
             groups: groups.to_vec(),
@@ -270,6 +298,19 @@ impl Incoming {
             return Err(Refusal::Rule(Reason::new(Rule::NotDone, [text])));
         }
         Ok(Audience::Role(role, now))
+    }
+
+    /// Those who run the service now; without one nobody would read it.
+    async fn operators(&self) -> Result<Audience, Refusal> {
+        let operators = roles::operators(&self.services).await?;
+        if operators.is_empty() {
+            let address = format!("postmaster@{}", self.services.site.domain);
+            return Err(Reason::new(Rule::NotDone, [format!("nobody reads {address}: no account has the role operator")]).into());
+        }
+        let reason = || Reason::new(Rule::RoleCopy, [self.services.site.domain.as_str(), "operator"]);
+        Ok(Audience::Listed(
+            operators.iter().map(|account| roles::recipient(account.address().as_str(), Some(account), reason())).collect(),
+        ))
     }
 
     /// What follows from a held post: a question to its author, a notice to the moderators. The post is safe already,

@@ -11,6 +11,7 @@ mod liaison;
 mod login;
 mod meetings;
 mod rates;
+mod refused;
 mod senders;
 mod tokens;
 
@@ -253,34 +254,53 @@ impl Incoming {
         let groups = self.services.groups();
         let mut answers: Vec<Option<Answer>> = vec![None; self.transaction.recipients.len()];
         let mut posts: Vec<(usize, Arc<Group>, judge::Address)> = Vec::new();
+        let mut twins: Vec<(usize, usize)> = Vec::new();
         for (index, recipient) in self.transaction.recipients.iter().enumerate() {
             let Some(destination) = groups.destination(recipient) else {
                 answers[index] = Some(Refusal::Rule(Reason::new(Rule::UnknownAddress, [recipient.as_str()])).answer());
                 continue;
             };
-            let Some(group) = destination.group().map(|code| groups.get(code).cloned()) else {
-                answers[index] = Some(self.answer(self.liaison(None).await));
-                continue;
+            let group = match &destination {
+                Destination::LiaisonAny => {
+                    answers[index] = Some(self.answer(self.liaison(None).await));
+                    continue;
+                }
+                // Theirs is no group's; one lends its address for what comes back.
+                Destination::Operators => Some(groups.iter().find(|group| !group.retired).cloned()),
+                other => other.group().map(|code| groups.get(code).cloned()),
             };
+            let group = group.flatten();
             let Some(group) = group else {
                 answers[index] = Some(Refusal::Rule(Reason::new(Rule::UnknownAddress, [recipient.as_str()])).answer());
                 continue;
             };
-            match destination {
-                Destination::Post(_) => posts.push((index, group, judge::Address::List)),
-                Destination::Announce(_) => posts.push((index, group, judge::Address::Announce)),
-                Destination::Owner(_) | Destination::Chairs(_) => posts.push((index, group, judge::Address::Owner)),
-                Destination::Secretariat(_) => posts.push((index, group, judge::Address::Secretariat)),
-                other => answers[index] = Some(self.answer(self.single(other, &group).await)),
+            let address = match destination {
+                Destination::Post(_) => judge::Address::List,
+                Destination::Announce(_) => judge::Address::Announce,
+                Destination::Owner(_) | Destination::Chairs(_) => judge::Address::Owner,
+                Destination::Secretariat(_) => judge::Address::Secretariat,
+                Destination::Operators => judge::Address::Operators,
+                other => {
+                    answers[index] = Some(self.answer(self.single(other, &group).await));
+                    continue;
+                }
+            };
+            // The same list under two spellings is one recipient.
+            match posts.iter().find(|(_, named, of)| named.code == group.code && *of == address) {
+                Some((first, ..)) => twins.push((index, *first)),
+                None => posts.push((index, group, address)),
             }
         }
-        for (index, answer) in self.posts(&posts).await {
+        let judged = self.posts(&posts).await;
+        for (index, answer) in judged.answers {
             answers[index] = Some(answer);
         }
-        answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(|| Refusal::Internal("a recipient without an answer".into()).answer()))
-            .collect()
+        for (index, first) in twins {
+            answers[index] = answers[first].clone();
+        }
+        let answers = answers.into_iter();
+        let answers = answers.map(|answer| answer.unwrap_or_else(|| Refusal::Internal("a recipient without an answer".into()).answer()));
+        self.one_for_all(answers.collect(), &judged.refused, judged.body.as_ref()).await
     }
 
     fn answer(&self, result: Result<String, Refusal>) -> Answer {
@@ -297,8 +317,8 @@ impl Incoming {
     async fn single(&self, destination: Destination, group: &Arc<Group>) -> Result<String, Refusal> {
         match destination {
             Destination::Request(_) => self.request(group).await,
-            Destination::Join(_) => self.one_command(group, crate::mail::command::Command::Subscribe).await,
-            Destination::Leave(_) => self.one_command(group, crate::mail::command::Command::Unsubscribe).await,
+            Destination::Join(_) => self.one_command(group, "join", crate::mail::command::Command::Subscribe).await,
+            Destination::Leave(_) => self.one_command(group, "leave", crate::mail::command::Command::Unsubscribe).await,
             Destination::Confirm(_, token) => self.confirm(group, &token).await,
             Destination::Moderate(_, token) => self.moderate(group, &token).await,
             Destination::Bounces(_, token) => self.bounce(token.as_deref()).await,
@@ -308,6 +328,7 @@ impl Incoming {
             | Destination::Owner(_)
             | Destination::Chairs(_)
             | Destination::Secretariat(_)
+            | Destination::Operators
             | Destination::LiaisonAny => Err(Refusal::Internal("routed to the wrong place".into())),
         }
     }

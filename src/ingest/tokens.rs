@@ -33,20 +33,21 @@ pub(super) fn used(failure: Failure) -> Refusal {
 }
 
 impl Incoming {
-    pub(super) fn refuse_robots(&self, group: &Group) -> Result<(), Refusal> {
-        let domain = &self.services.site.domain;
+    /// `address` is what stands behind the list's name in the address that was written to.
+    pub(super) fn refuse_robots(&self, group: &Group, address: &str) -> Result<(), Refusal> {
+        let address = group.sub_address(address, &self.services.site.domain);
         if self.transaction.reverse_path == ReversePath::Null {
-            return Err(Reason::new(Rule::NullSender, [group.address(domain)]).into());
+            return Err(Reason::new(Rule::NullSender, [address]).into());
         }
         if self.is_automatic() {
-            return Err(Reason::new(Rule::Automatic, [group.address(domain)]).into());
+            return Err(Reason::new(Rule::Automatic, [address]).into());
         }
         Ok(())
     }
 
     /// `L-confirm+TOKEN@`.
     pub(super) async fn confirm(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
-        self.refuse_robots(group)?;
+        self.refuse_robots(group, "confirm")?;
         let purposes = [Purpose::Confirm, Purpose::Author, Purpose::LiaisonConfirm];
         match self.services.keys.read_address_token_of(&purposes, token) {
             Some((Purpose::LiaisonConfirm, id)) => self.circulate_statement(LiaisonId(id)).await,
@@ -69,7 +70,7 @@ impl Incoming {
     /// `L-moderate+TOKEN@`. Which decision is in the token, so that an empty answer suffices; a rejection takes the
     /// first lines of the answer that are not quoted as its reason.
     pub(super) async fn moderate(&self, group: &Arc<Group>, token: &str) -> Result<String, Refusal> {
-        self.refuse_robots(group)?;
+        self.refuse_robots(group, "moderate")?;
         let purposes = [
             Purpose::Release,
             Purpose::Reject,

@@ -451,20 +451,6 @@ async fn tell(services: &Services, post: &Post, group: &Group, account: &Account
     Ok(())
 }
 
-/// Who runs the service, by the directory.
-async fn operators(services: &Services) -> Result<Vec<Account>, Failure> {
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let page = services.store.accounts(after, 1_000).await?;
-        let Some(last) = page.last() else { return Ok(found) };
-        after = Some(last.id);
-        found.extend(
-            page.into_iter().filter(|account| account.is_operator() && gate::why_not_in_force(account, services.today()).is_none()),
-        );
-    }
-}
-
 async fn tell_author(services: &Services, post: &Post, group: &Group, template: &'static str, reason: &str) -> Result<(), Failure> {
     let Some(SenderProof::Proved { author, .. }) = &post.sender else { return Ok(()) };
     let account = services.store.account_by_address(author).await?;

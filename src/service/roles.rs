@@ -5,6 +5,7 @@
 
 use super::{Failure, Services};
 use crate::domain::account::Account;
+use crate::domain::gate;
 use crate::domain::group::Group;
 use crate::domain::ledger::{PlannedRecipient, RecipientState};
 use crate::domain::post::RoleAddress;
@@ -65,7 +66,23 @@ async fn secretariat(services: &Services, group: &Group) -> Result<Vec<PlannedRe
     Ok(found)
 }
 
-fn recipient(address: &str, account: Option<&Account>, reason: Reason) -> PlannedRecipient {
+/// Who runs the service, by the directory.
+///
+/// # Errors
+/// The store's.
+pub async fn operators(services: &Services) -> Result<Vec<Account>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = services.store.accounts(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some(last.id);
+        let in_force = |account: &Account| account.is_operator() && gate::why_not_in_force(account, services.today()).is_none();
+        found.extend(page.into_iter().filter(in_force));
+    }
+}
+
+/// A copy to somebody for this reason.
+pub fn recipient(address: &str, account: Option<&Account>, reason: Reason) -> PlannedRecipient {
     PlannedRecipient {
         address: address.to_owned(),
         account: account.map(|account| account.id),

@@ -213,7 +213,8 @@ fn what_is_not_understood_of_a_command_is_told_and_not_guessed() {
     daemon.cli_ok(&["member", "add", "SG12RG-AMR", "ben@example.org", "caro@example.org"]);
     let answer = ask(&daemon, "ben@example.org", REQUEST, "u1@example.org", "unsubscribe caro@example.org");
     assert!(answer.contains("Not understood: unsubscribe caro@example.org. It is written so: unsubscribe"), "{answer}");
-    let answer = ask(&daemon, "ben@example.org", REQUEST, "u2@example.org", "set language xx\r\nset delivery none until 2020-01-15\r\nwhich");
+    let answer =
+        ask(&daemon, "ben@example.org", REQUEST, "u2@example.org", "set language xx\r\nset delivery none until 2020-01-15\r\nwhich");
     assert!(answer.contains("\"xx\" is not a language of this service") && answer.contains("2020-01-15 is over"), "{answer}");
     assert!(answer.contains("): active; each; "), "{answer}");
     let rows = daemon.json(&["member", "list", "SG12RG-AMR"]);

@@ -1,6 +1,6 @@
 //! The way of a post: in by LMTP or SMTP, judged before the answer, copies out, explained.
 
-use super::support::client::{lmtp, proved, smtp, unproved};
+use super::support::client::{Client, lmtp, proved, smtp, unproved};
 use super::support::daemon::{Daemon, Setup, wait_for};
 
 const LIST: &str = "sg12rg-amr@lists.example.org";
@@ -313,4 +313,61 @@ fn eight_tries_of_one_mail_at_once_are_one_post() {
     wait_for("the copies", || (sent(&daemon, "race@example.org") == 3).then_some(()));
     let explained = daemon.json(&["explain", "race@example.org"]);
     assert_eq!(explained["recipients"].as_array().unwrap().len(), 3, "{explained}");
+}
+
+#[test]
+fn a_refusal_that_smtp_cannot_say_reaches_its_author_and_is_explained() {
+    let daemon = with_members(&Setup { more: "[limits]\ngroup_mails = 2\n".into(), ..Setup::default() });
+    daemon.cli_ok(&["member", "add", "SG12", "ana@example.org"]);
+    let (ana, tsag, sg12) = ("ana@example.org", "tsag@lists.example.org", "sg12@lists.example.org");
+    let mail = proved(ana, LIST, "To two lists", "mixed@example.org", "Hello");
+    assert_eq!(smtp(daemon.address("smtp"), ana, &[LIST, tsag, "SG12RG-AMR@lists.example.org"], &mail).code, 250);
+    let told = wait_for("the refusal", || daemon.outbox().iter().map(|copy| text(copy)).find(|copy| copy.contains(".robot@")));
+    assert!(told.contains("To: Ana Example <ana@example.org>") && told.contains("TSAG: su mensaje ha sido rechazado"), "{told}");
+    wait_for("the copies", || (sent(&daemon, "mixed@example.org") == 3).then_some(()));
+    let explained = daemon.json(&["explain", "mixed@example.org"]);
+    assert!(explained["trail"].to_string().contains("rejected: ana@example.org is not subscribed to TSAG"), "{explained}");
+    assert!(daemon.outbox().iter().all(|copy| !text(copy).contains("X-Enlace-Groups")), "one list under two spellings is one list");
+
+    // A list that wants it later has the whole message come again; who took it knows it then.
+    let mail = proved(ana, LIST, "Busy", "busy@example.org", "Hello");
+    assert_eq!(smtp(daemon.address("smtp"), ana, &[LIST], &mail).code, 250);
+    for _ in 0..2 {
+        assert_eq!(smtp(daemon.address("smtp"), ana, &[sg12, LIST], &proved(ana, sg12, "Busy", "later@example.org", "Hello")).code, 451);
+    }
+    wait_for("one copy", || (sent(&daemon, "later@example.org") == 1).then_some(()));
+    assert_eq!(daemon.json(&["explain", "later@example.org"])["recipients"].as_array().unwrap().len(), 1);
+    let answers = lmtp(daemon.address("lmtp"), ana, &[sg12, tsag], &proved(ana, sg12, "Each", "each@example.org", "Hello"));
+    assert_eq!(answers[1].code, 550, "over LMTP each has its own answer: {answers:?}");
+}
+
+#[test]
+fn a_robot_is_told_which_address_it_wrote_to() {
+    let daemon = with_members(&Setup::default());
+    let mail = "From: <ana@example.org>\r\nSubject: help\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <away@example.org>\r\n\r\nx\r\n";
+    for to in ["sg12rg-amr-request@lists.example.org", "sg12rg-amr-owner@lists.example.org"] {
+        let answer = lmtp(daemon.address("lmtp"), "ana@example.org", &[to], mail.as_bytes())[0].clone();
+        assert!(answer.code == 550 && answer.text.contains(to), "{answer:?}");
+    }
+}
+
+#[test]
+fn postmaster_and_abuse_reach_who_runs_the_service() {
+    let daemon = Daemon::start(&Setup::default());
+    let mail = unproved("eve@example.com", "abuse@lists.example.org", "Complaint", "abuse1@example.com", "You sent me this.");
+    for to in ["postmaster@lists.example.org", "Abuse@lists.example.org"] {
+        let nobody = lmtp(daemon.address("lmtp"), "eve@example.com", &[to], &mail)[0].clone();
+        assert!(nobody.code == 550 && nobody.text.contains("no account has the role operator"), "{nobody:?}");
+    }
+    assert!(daemon.cli(&["check"]).stdout.windows(9).any(|words| words == b"operators"));
+    daemon.cli_ok(&["account", "set", "ben@example.org", "roles=operator"]);
+    assert_eq!(smtp(daemon.address("smtp"), "eve@example.com", &["Abuse@lists.example.org"], &mail).code, 250);
+    let mail = unproved("eve@example.com", "postmaster@lists.example.org", "Question", "pm1@example.com", "Who are you?");
+    let mut client = Client::connect(daemon.address("smtp"), "EHLO");
+    let (rcpt, answers) = client.transaction(false, "eve@example.com", &["postmaster"], &mail);
+    assert_eq!((rcpt[0].code, answers[0].code), (250, 250), "without a domain too");
+    for id in ["abuse1@example.com", "pm1@example.com"] {
+        wait_for("the mail", || (sent(&daemon, id) == 1).then_some(()));
+        assert_eq!(daemon.json(&["explain", id])["recipients"][0]["address"], "ben@example.org");
+    }
 }

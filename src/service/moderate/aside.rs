@@ -1,9 +1,10 @@
 //! Posts that were set aside because the process died over them: held with all they have, and let go on from where they stood.
 
-use super::{Actor, Failure, Services, operators, tell};
+use super::{Actor, Failure, Services, tell};
 use crate::domain::id::PostId;
 use crate::domain::post::{Post, PostState};
 use crate::domain::reason::{Reason, Rule};
+use crate::service::roles;
 
 /// Holds a post that was to go out, and tells moderators and operators; `false` when it does not wait to go out (any more).
 ///
@@ -24,7 +25,7 @@ pub async fn set_aside(services: &Services, id: PostId, reason: Reason) -> Resul
     if let Ok(group) = group {
         let told = async {
             super::notify(services, &post, &group).await?;
-            for account in operators(services).await? {
+            for account in roles::operators(services).await? {
                 tell(services, &post, &group, &account).await?;
             }
             Ok::<(), Failure>(())

@@ -3,12 +3,8 @@
 use serde_json::json;
 
 use super::record::{Hook, State};
-use crate::domain::account::Account;
 use crate::service::robot::{self, Allowance, RobotMail};
-use crate::service::{Actor, Failure, Services};
-
-/// Accounts read at a time.
-const PAGE: usize = 500;
+use crate::service::{Actor, Failure, Services, roles};
 
 /// A mail to each operator and an entry in the audit trail; a mail that cannot be written does not undo anything.
 pub(super) async fn disabled(services: &Services, hook: &Hook, state: &State) -> Result<(), Failure> {
@@ -17,7 +13,7 @@ pub(super) async fn disabled(services: &Services, hook: &Hook, state: &State) ->
     // A mail needs an address of ours to come from.
     let groups = services.groups();
     let Some(group) = groups.iter().find(|group| !group.retired) else { return Ok(()) };
-    for operator in operators(services).await? {
+    for operator in roles::operators(services).await? {
         let mail = RobotMail {
             to: operator.address(),
             account: Some(&operator),
@@ -39,14 +35,4 @@ pub(super) async fn disabled(services: &Services, hook: &Hook, state: &State) ->
         }
     }
     Ok(())
-}
-
-async fn operators(services: &Services) -> Result<Vec<Account>, Failure> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = services.store.accounts(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(found) };
-        after = Some(last.id);
-        found.extend(page.into_iter().filter(Account::is_operator));
-    }
 }
