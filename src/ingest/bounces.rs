@@ -10,7 +10,7 @@ use crate::service::bounce;
 
 impl Incoming {
     /// `L-bounces+TOKEN@`, and `L-bounces@`, where copies with many recipients a transaction come back: those name nobody for sure, so
-    /// they are read for the log and touch nobody.
+    /// they are read for the log and touch nobody, unless the copy that came back with them has a token.
     pub(super) async fn bounce(&self, token: Option<&str>) -> Result<String, Refusal> {
         let verp = match token {
             Some(token) => match self.services.keys.read_verp(token) {
@@ -19,7 +19,9 @@ impl Incoming {
             },
             None => None,
         };
-        let report = self.read("report", |bytes| report::read(bytes)).await?;
+        let (report, returned) = self.read("report", |bytes| (report::read(bytes), report::returned_tokens(bytes))).await?;
+        // A report to the shared address that holds the copy itself: the keyed address in it is as good as one that was written to.
+        let verp = verp.or_else(|| returned.iter().find_map(|token| self.services.keys.read_verp(token)));
         let known = match verp {
             Some(verp) => bounce::report(&self.services, verp, &report).await?,
             None => false,

@@ -119,6 +119,21 @@ fn a_complaint_is_an_unsubscription() {
     let post = proved("ana@example.org", "sg12rg-amr@lists.example.org", "A question", "q@example.org", "Hello");
     lmtp(daemon.address("lmtp"), "ana@example.org", &["sg12rg-amr@lists.example.org"], &post);
     let token = copy_of(&sink, "q@example.org", "caro@example.org");
+    // To the address that all copies share it names nobody, unless the copy with its keyed return path comes with it.
+    let shared = "sg12rg-amr-bounces@lists.example.org";
+    let included = |path: &str, to: &str| {
+        format!(
+            "From: feedback@provider.example\r\nSubject: complaint\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\nUser-Agent: x/1\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nReturn-Path: <{path}>\r\nTo: {to}\r\nSubject: A question\r\n\r\nHello\r\n--b--\r\n"
+        )
+    };
+    let anas = copy_of(&sink, "q@example.org", "ana@example.org");
+    for path in [shared, &anas.replace("-bounces+", "-bounces+x")] {
+        assert_eq!(smtp(daemon.address("smtp"), "", &[shared], included(path, "ana@example.org").as_bytes()).code, 250);
+        assert_eq!(state(&daemon, "ana@example.org").0, "active", "{path}");
+    }
+    assert_eq!(smtp(daemon.address("smtp"), "", &[shared], included(&anas, "ana@example.org").as_bytes()).code, 250);
+    assert_eq!(state(&daemon, "ana@example.org").0, "unsubscribed");
+    assert_eq!(state(&daemon, "caro@example.org").0, "active");
     let complaint = "From: feedback@provider.example\r\nSubject: complaint\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\nUser-Agent: x/1\r\n--b--\r\n";
     assert_eq!(smtp(daemon.address("smtp"), "", &[&token], complaint.as_bytes()).code, 250);
     let (state, reason) = state(&daemon, "caro@example.org");

@@ -14,6 +14,7 @@ use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
 use super::content;
 use crate::domain::bounce::{BounceClass, classify, is_general};
+use crate::domain::destination::TOKEN_CHARACTERS;
 
 /// What sort of message came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,15 @@ pub fn read(message: &[u8]) -> Report {
         return of(ReportKind::AutoReply, Vec::new());
     }
     of(ReportKind::Other, Vec::new())
+}
+
+/// Tokens of our bounce addresses in what came back with a report, such as the `Return-Path` of the copy, as they are written.
+pub fn returned_tokens(message: &[u8]) -> Vec<String> {
+    const MARK: &[u8] = b"-bounces+";
+    let searched = &message[..message.len().min(FIELD_OCTETS)];
+    let behind = memchr::memmem::find_iter(searched, MARK).take(RECIPIENTS).map(|at| &searched[at + MARK.len()..]);
+    let token = |text: &[u8]| text.iter().take_while(|octet| octet.is_ascii_alphanumeric()).map(|octet| char::from(*octet)).collect();
+    behind.map(token).filter(|token: &String| (1..=TOKEN_CHARACTERS).contains(&token.len())).collect()
 }
 
 /// A gateway in front of a mail system packs the whole notification in one of its own.
