@@ -170,7 +170,7 @@ fn groups(context: &Context<'_>) -> Finding {
 
 /// `postmaster@` has to reach somebody (RFC 5321 section 4.5.1).
 async fn operators(context: &Context<'_>) -> Finding {
-    match roles::operators(&context.services).await.map(|operators| operators.len()) {
+    match roles::operators(context.services).await.map(|operators| operators.len()) {
         Ok(0) => warning(
             "operators",
             "no account has the role operator, so mail to postmaster and abuse is refused",

@@ -226,13 +226,14 @@ impl Incoming {
             Command::Unknown(line, Problem::Word(Some(near))) => word("command.near", &[shown(line), (*near).to_owned()]),
             Command::Unknown(line, Problem::Arguments(expected)) => word("command.arguments", &[shown(line), (*expected).to_owned()]),
             _ => match wish(command) {
-                Some(wish) => match self.mistake(&wish) {
-                    Some(advice) => services.texts.advice(person.language, &advice),
-                    None => {
+                Some(wish) => {
+                    if let Some(advice) = self.mistake(&wish) {
+                        services.texts.advice(person.language, &advice)
+                    } else {
                         let done = subscribe::own(services, &Actor::from(person.address), group, person.address, wish).await?;
                         self.outcome_text(group, person, outcome.insert(done))
                     }
-                },
+                }
                 None => word("command.unknown", &[words(command)]),
             },
         };
