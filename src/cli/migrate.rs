@@ -68,8 +68,13 @@ fn described(report: &MigrationReport) -> String {
     if !report.settings.is_empty() {
         let mut table = Table::new(["setting", "there", "here", ""]);
         for line in &report.settings {
-            let same = if line.same { "" } else { "differs" };
-            table.row([line.key.to_owned(), line.there.clone(), line.here.clone(), same.to_owned()]);
+            let change = match (line.set, line.same) {
+                (true, _) if report.dry_run => "would be set",
+                (true, _) => "set",
+                (false, true) => "",
+                (false, false) => "differs, kept",
+            };
+            table.row([line.key.to_owned(), line.there.clone(), line.here.clone(), change.to_owned()]);
         }
         text.push_str(&table.to_string());
     }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::list::{Disabled, OldList, OldMember};
-use super::{LeftOut, Migration, MigrationReport};
+use super::{LeftOut, Migration, MigrationReport, SettingLine, settings};
 use crate::directory::builtin;
 use crate::domain::account::Account;
 use crate::domain::address::EmailAddress;
 use crate::domain::gate::{self, Verdict, Way};
 use crate::domain::group::Group;
 use crate::domain::id::{AccountId, PostId, RequestId};
+use crate::domain::language::Language;
 use crate::domain::post::{Arrival, Audience, Edition, Post, PostKind, PostState};
 use crate::domain::proof::SenderProof;
 use crate::domain::reason::{Reason, Rule};
@@ -25,7 +26,7 @@ const PAGE: usize = 500;
 /// Source of the accounts that a migration makes.
 const SOURCE: &str = "migration";
 
-/// The group's own record: old address and bans.
+/// The group's own record: settings, old address and bans.
 pub(super) async fn group(
     services: &Services,
     group: &Group,
@@ -34,6 +35,16 @@ pub(super) async fn group(
     report: &mut MigrationReport,
 ) -> Result<(), Failure> {
     let mut changed = group.clone();
+    report.settings = settings::follow(&mut changed, list);
+    for line in report.settings.iter().filter(|line| !line.same) {
+        report.warnings.push(format!(
+            "{} was \"{}\" on the old list and stays \"{}\" here; to follow the old list, write into the groups file: {}",
+            line.key,
+            line.there,
+            line.here,
+            settings::toml_line(line.key, &line.there)
+        ));
+    }
     if let Some(old) = &list.address {
         let own = old.as_str().eq_ignore_ascii_case(&group.address(&services.site.domain));
         let taken = services.groups().destination(old).is_some();
@@ -55,10 +66,9 @@ pub(super) async fn group(
     }
     if changed != *group {
         report.warnings.push(format!(
-            "write into the groups file of {}, or the next `group apply` takes it back: aliases = {:?}, banned = {:?}",
+            "write into the groups file of {}, or the next `group apply` takes it back: {}",
             group.code,
-            changed.aliases.iter().map(EmailAddress::as_str).collect::<Vec<_>>(),
-            changed.house.banned,
+            to_write(group, &changed, &report.settings)
         ));
         if !dry_run {
             services.store.put_groups(vec![changed]).await?;
@@ -66,6 +76,18 @@ pub(super) async fn group(
         }
     }
     Ok(())
+}
+
+/// What changed, as lines of a groups file.
+fn to_write(before: &Group, after: &Group, settings: &[SettingLine]) -> String {
+    let mut lines: Vec<String> = settings.iter().filter(|line| line.set).map(|line| settings::toml_line(line.key, &line.here)).collect();
+    if before.aliases != after.aliases {
+        lines.push(format!("aliases = {:?}", after.aliases.iter().map(EmailAddress::as_str).collect::<Vec<_>>()));
+    }
+    if before.house.banned != after.house.banned {
+        lines.push(format!("banned = {:?}", after.house.banned));
+    }
+    lines.join(", ")
 }
 
 /// An address, `@domain`, or a regular expression that means one of them.
@@ -139,11 +161,26 @@ pub(super) async fn members(
         carrying.write().await?;
         progress(((page * PAGE) + olds.len()) as u64, total);
     }
+    for (language, count) in not_offered(services, list) {
+        carrying.report.warnings.push(format!(
+            "{count} members had the language \"{language}\", which service.languages does not offer; they get the languages of the group"
+        ));
+    }
     for address in &list.departed {
         carrying.departed(address, list).await?;
     }
     carrying.write().await?;
     carrying.requests(list).await
+}
+
+/// Languages of members that cannot be taken over, and how many have them.
+fn not_offered(services: &Services, list: &OldList) -> BTreeMap<Language, usize> {
+    let offered = &services.config.service.languages;
+    let mut counts = BTreeMap::new();
+    for language in list.members.values().filter_map(|old| old.language).filter(|language| !offered.contains(language)) {
+        *counts.entry(language).or_default() += 1;
+    }
+    counts
 }
 
 struct Carrying<'a> {
@@ -381,6 +418,9 @@ pub(super) async fn waiting(
             continue;
         }
         let who = author.as_ref().map(ToString::to_string).unwrap_or_default();
+        // Who is on the list was not held for being a stranger.
+        let is_member = author.as_ref().is_some_and(|author| list.members.contains_key(&author.key()));
+        let rule = if is_member { Rule::HeldModerated } else { Rule::HeldNonmember };
         let post = Post {
             id: PostId::new(now, services.chance()),
             groups: vec![group.code.clone()],
@@ -392,7 +432,7 @@ pub(super) async fn waiting(
             not_before: now,
             editions: vec![Edition { language: None, body: services.store.put_body(BodySource::Bytes(bytes.into())).await? }],
             audience: Audience::Subscribers,
-            state: PostState::Held(Reason::new(Rule::HeldNonmember, [who, group.code.to_string()])),
+            state: PostState::Held(Reason::new(rule, [who, group.code.to_string()])),
             arrival: Arrival::default(),
             origin: String::new(),
             message_id: message_id.clone(),

@@ -76,6 +76,18 @@ impl OldMember {
     }
 }
 
+/// Of a list that put something in front of subjects.
+pub const SUBJECT_PREFIX: &str = "the subject prefix is not put in front of subjects here, because it breaks signatures";
+/// Of a list that put something under posts.
+pub const FOOTER: &str = "the footer is not put under posts here unless the groups file has one (footer), because it breaks signatures";
+/// Of a list whose replies went to it.
+pub const REPLIES: &str = "replies went to the list; here Reply-To is left as the author wrote it, and \"reply to all\" reaches the list";
+
+/// Of a list with a largest message of its own.
+pub fn largest(size: &str) -> String {
+    format!("posts of more than {size} were held or refused; here limits.message_size holds for every group")
+}
+
 /// The list.
 #[derive(Debug, Clone, Default)]
 pub struct OldList {

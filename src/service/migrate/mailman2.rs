@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
-use super::list::{Disabled, OldList, language};
-use super::pickle::{self, Value};
+use super::list::{Disabled, FOOTER, OldList, REPLIES, SUBJECT_PREFIX, language, largest};
+use super::pickle;
+use super::value::Value;
 use crate::domain::address::EmailAddress;
 use crate::domain::subscription::{DeliveryMode, Role};
 
@@ -30,7 +31,7 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
     if !all.contains_key("members") && !all.contains_key("digest_members") {
         return Err("config.pck holds no members: is it the configuration of a list?".into());
     }
-    let mut list = OldList::default();
+    let mut list = OldList { warnings: unreadable(&objects, &all)?, ..OldList::default() };
     let of = |key: &str| all.get(key).cloned().unwrap_or(Value::None);
     let word = |key: &str| of(key).text().unwrap_or_default();
     list.name = if word("_internal_name").is_empty() { word("real_name").to_lowercase() } else { word("_internal_name") };
@@ -103,6 +104,49 @@ pub fn read(bytes: &[u8]) -> Result<OldList, String> {
     Ok(list)
 }
 
+/// What of the tables is in no form that can be read, in words; it is never passed over in silence.
+fn unreadable(objects: &[Value], all: &HashMap<String, Value>) -> Result<Vec<String>, String> {
+    let mut warnings = Vec::new();
+    let settings: usize = objects.iter().filter(|object| matches!(object, Value::Map(_))).map(Value::unreadable).sum();
+    if settings > 0 {
+        warnings.push(format!("{settings} settings of config.pck have names that cannot be read, and are left out"));
+    }
+    for key in ["members", "digest_members"] {
+        let Some(table) = all.get(key) else { continue };
+        let (lost, read) = (table.unreadable(), table.pairs().len());
+        if !matches!(table, Value::Map(_) | Value::None) {
+            return Err(format!("config.pck holds {key}, but not as a table of addresses: is the file damaged?"));
+        }
+        if lost > 0 && read == 0 {
+            return Err(format!("none of the {lost} entries of {key} in config.pck can be read: is it written by Mailman 2.1?"));
+        }
+        if lost > 0 {
+            warnings.push(format!("{lost} of {} entries of {key} cannot be read, and are left out", lost + read));
+        }
+    }
+    let tables = ["user_options", "delivery_status", "language", "usernames"];
+    let lists = [
+        "owner",
+        "moderator",
+        "ban_list",
+        "accept_these_nonmembers",
+        "hold_these_nonmembers",
+        "reject_these_nonmembers",
+        "discard_these_nonmembers",
+    ];
+    for key in tables.into_iter().chain(lists) {
+        let Some(value) = all.get(key) else { continue };
+        let is_other = if tables.contains(&key) { !matches!(value, Value::Map(_)) } else { !matches!(value, Value::List(_)) };
+        match value.unreadable() {
+            _ if matches!(value, Value::None) => {}
+            _ if is_other => warnings.push(format!("{key} cannot be read, and is left out")),
+            0 => {}
+            lost => warnings.push(format!("{lost} entries of {key} cannot be read, and are left out")),
+        }
+    }
+    Ok(warnings)
+}
+
 fn settings(list: &mut OldList, of: &dyn Fn(&str) -> Value) {
     let number = |key: &str| of(key).number();
     if let Some(policy) = number("subscribe_policy") {
@@ -114,6 +158,10 @@ fn settings(list: &mut OldList, of: &dyn Fn(&str) -> Value) {
             list.warnings.push("posts of strangers were accepted; here they are refused or held".into());
         }
     }
+    if number("emergency") == Some(1) {
+        list.settings.insert("moderate", "true".into());
+        list.warnings.push("the list was in an emergency, so every post was held; `enlace group set` with moderate=no ends it here".into());
+    }
     if let Some(private) = number("archive_private") {
         list.settings.insert("archive", if private == 1 { "members" } else { "public" }.into());
     }
@@ -121,7 +169,16 @@ fn settings(list: &mut OldList, of: &dyn Fn(&str) -> Value) {
         list.warnings.push("new members were moderated until somebody lifted it; here only those are who were when they came over".into());
     }
     if of("subject_prefix").text().is_some_and(|prefix| !prefix.trim().is_empty()) {
-        list.warnings.push("the subject prefix is not put in front of subjects here, because it breaks signatures".into());
+        list.warnings.push(SUBJECT_PREFIX.into());
+    }
+    if number("reply_goes_to_list").is_some_and(|to| to > 0) {
+        list.warnings.push(REPLIES.into());
+    }
+    if let Some(kibioctets) = number("max_message_size").filter(|size| *size > 0) {
+        list.warnings.push(largest(&format!("{kibioctets} KiB")));
+    }
+    if of("msg_footer").text().is_some_and(|footer| !footer.trim().is_empty()) {
+        list.warnings.push(FOOTER.into());
     }
 }
 

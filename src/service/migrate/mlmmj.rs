@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::list::{Disabled, OldList, sender_pattern};
+use super::list::{Disabled, FOOTER, OldList, SUBJECT_PREFIX, largest, sender_pattern};
 use crate::domain::subscription::{DeliveryMode, Role};
 
 /// Reads the folder's small files, by their names below it.
@@ -57,9 +57,16 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<OldList, String> {
     } else {
         list.warnings.push("strangers might post; here their posts are refused or held".into());
     }
-    list.settings.insert("moderate", has("moderated").to_string());
+    list.settings.insert("moderate", (has("moderated") || has("modonlypost")).to_string());
     if has("modonlypost") {
-        list.warnings.push("only moderators might post; here subscribers discuss, and managers announce to L-announce@".into());
+        list.warnings
+            .push("only moderators might post; here what subscribers post waits for them, and managers announce to L-announce@".into());
+    }
+    if let Some(octets) = lines("control/maxmailsize").first() {
+        list.warnings.push(largest(&format!("{} octets", octets.escape_debug())));
+    }
+    if has("footer") {
+        list.warnings.push(FOOTER.into());
     }
     if has("notmetoo") {
         list.members.values_mut().for_each(|member| member.own_posts = false);
@@ -77,7 +84,7 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<OldList, String> {
         }
     }
     if has("prefix") {
-        list.warnings.push("the subject prefix is not put in front of subjects here, because it breaks signatures".into());
+        list.warnings.push(SUBJECT_PREFIX.into());
     }
     for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("moderation/")) {
         // Beside each mail lie its helpers, such as NAME.sendmail.

@@ -2,7 +2,7 @@
 //!
 //! Each system has a reader that makes an `OldList` of its files and executes nothing. A rehearsal (`dry_run`) walks the same way
 //! and writes nothing, and both give the same report: members by mode, before and after, what the gate refuses with its rule, settings
-//! that differ, what has no equal here. Nobody gets a mail by it. Who left Enlace's group, or was removed, is not brought back.
+//! that follow or differ, what has no equal here. Nobody gets a mail by it. Who left Enlace's group, or was removed, is not brought back.
 //! It can be repeated: what is there already is passed over.
 
 mod carry;
@@ -12,7 +12,9 @@ mod mailman3;
 mod mails;
 mod mlmmj;
 mod pickle;
+mod settings;
 mod sympa;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use self::list::{Disabled, OldList, OldMember};
 use super::archive::{self, ImportReport, OldNames};
 use super::{Actor, Failure, Services};
 use crate::domain::address::EmailAddress;
-use crate::domain::group::{Group, GroupCode};
+use crate::domain::group::GroupCode;
 use crate::domain::subscription::DeliveryMode;
 
 /// A system that lists come from.
@@ -80,10 +82,12 @@ pub struct SettingLine {
     pub key: &'static str,
     /// What the old list did.
     pub there: String,
-    /// What the group does.
+    /// What the group does after the migration.
     pub here: String,
     /// Is it the same?
     pub same: bool,
+    /// Did the group have the default, and follows the old list now?
+    pub set: bool,
 }
 
 /// Somebody who is not brought over.
@@ -166,7 +170,7 @@ fn read(services: &Services, migration: &Migration) -> Result<OldList, String> {
             (list.requests, list.held_elsewhere) = files.get("request.pck").map(|bytes| mailman2::waiting(bytes)).unwrap_or_default();
             list
         }
-        System::Mailman3 => mailman3::read(named("list.json")?)?,
+        System::Mailman3 => mailman3::read(files)?,
         System::Sympa => sympa::read(files, services.now())?,
         System::Mlmmj => mlmmj::read(files)?,
     };
@@ -209,7 +213,6 @@ pub async fn migrate(
         address: list.address.as_ref().map(ToString::to_string),
         dry_run: migration.dry_run,
         there: modes(list.members.values(), services.today()),
-        settings: compare(&group, &list),
         warnings: list.warnings.clone(),
         ..MigrationReport::default()
     };
@@ -225,7 +228,9 @@ pub async fn migrate(
         if !list.name.is_empty() {
             archive::remember_list(services, code, &old).await?;
         }
-        let detail = format!("{} added, {} changed, {} left out", report.added, report.changed, report.left_out.len());
+        let followed =
+            report.settings.iter().filter(|line| line.set).fold(String::new(), |text, line| format!("{text}, {} {}", line.key, line.here));
+        let detail = format!("{} added, {} changed, {} left out{followed}", report.added, report.changed, report.left_out.len());
         services.audit(actor, "migrate", Some(code), detail).await?;
     }
     Ok(report)
@@ -239,19 +244,6 @@ fn old_names(system: System, list: &OldList) -> OldNames {
         System::Sympa => OldNames::Sympa(name),
         System::Mlmmj => OldNames::None(name),
     }
-}
-
-fn compare(group: &Group, list: &OldList) -> Vec<SettingLine> {
-    let Ok(serde_json::Value::Object(here)) = serde_json::to_value(group) else { return Vec::new() };
-    let line = |(key, there): (&&'static str, &String)| {
-        let here = match here.get(*key).or_else(|| here.get("house")?.get(key)) {
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(serde_json::Value::Bool(yes)) => yes.to_string(),
-            _ => String::new(),
-        };
-        SettingLine { key, there: there.clone(), same: here == *there, here }
-    };
-    list.settings.iter().map(line).collect()
 }
 
 #[cfg(test)]

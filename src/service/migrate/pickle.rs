@@ -1,37 +1,19 @@
 //! Reads what Python 2 pickled, without executing anything.
 //!
 //! A pickle is a program for a stack machine. This reader knows the instructions that make values, and takes a class or a call only
-//! as an opaque mark, so that no name is ever looked up and nothing is ever called. Values are shared, never copied, so a file that
-//! doubles a list fifty times stays as small in memory as it is on disk. Protocols 0 to 2, which is all that Mailman 2 wrote.
+//! as an opaque mark, so that no name is ever looked up and nothing is ever called. Two names are known as words: with them Python 3
+//! writes octets in the old protocols, as `_codecs.encode(text, 'latin1')` and `bytes()`. Values are shared, never copied, so a file
+//! that doubles a list fifty times stays as small in memory as it is on disk. Protocols 0 to 2, which is all that Mailman 2 wrote.
 
 use std::collections::HashMap;
 use std::rc::Rc;
+
+use super::value::{Maker, Value};
 
 /// Most values of one file.
 const VALUES: usize = 20_000_000;
 /// Deepest nesting that is followed when values are looked at.
 const STACK: usize = 1_000_000;
-
-/// A value.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// `None`.
-    None,
-    /// `True`, `False`.
-    Bool(bool),
-    /// A whole number; larger ones are cut.
-    Integer(i64),
-    /// A number with a fraction.
-    Float(f64),
-    /// Text of either kind, as octets.
-    Text(Rc<[u8]>),
-    /// A list, tuple or set.
-    List(Rc<std::cell::RefCell<Vec<Value>>>),
-    /// A dictionary, in order.
-    Map(Rc<std::cell::RefCell<Vec<(Value, Value)>>>),
-    /// An instance of a class, of which only the state is kept.
-    Object(Rc<std::cell::RefCell<Option<Value>>>),
-}
 
 /// Why a file is no pickle that this reader takes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -249,7 +231,7 @@ impl<'a> Machine<'a> {
                 b'T' | b'X' => self.text(4)?,
                 b'S' | b'V' => {
                     let line = self.line()?;
-                    self.push(text(&if op == b'S' { unescaped(line) } else { line.to_vec() }))?;
+                    self.push(text(&if op == b'S' { unescaped(line) } else { raw_unicode(line) }))?;
                 }
                 b']' | b')' => self.push(list(Vec::new()))?,
                 b'}' => self.push(map(Vec::new()))?,
@@ -310,11 +292,11 @@ impl<'a> Machine<'a> {
                     self.recall(place)?;
                 }
                 // A class by name, and calls of it: what they would do is never done.
-                b'c' => {
-                    self.line()?;
-                    self.line()?;
-                    self.opaque()?;
-                }
+                b'c' => match (self.line()?, self.line()?) {
+                    (b"_codecs" | b"codecs", b"encode") => self.push(Value::Octets(Maker::Encode))?,
+                    (b"__builtin__" | b"builtins", b"bytes" | b"bytearray") => self.push(Value::Octets(Maker::Bytes))?,
+                    _ => self.opaque()?,
+                },
                 b'i' => {
                     self.line()?;
                     self.line()?;
@@ -326,9 +308,11 @@ impl<'a> Machine<'a> {
                     self.opaque()?;
                 }
                 b'R' | b'\x81' => {
-                    self.pop()?;
-                    self.pop()?;
-                    self.opaque()?;
+                    let (given, name) = (self.pop()?, self.pop()?);
+                    match octets_of_call(&name, &given) {
+                        Some(octets) => self.push(text(&octets))?,
+                        None => self.opaque()?,
+                    }
                 }
                 b'b' => {
                     let state = self.pop()?;
@@ -351,6 +335,43 @@ impl<'a> Machine<'a> {
         let taken = self.take(length)?;
         self.push(text(taken))
     }
+}
+
+/// The octets that a call stands for; `None` of any other call.
+fn octets_of_call(name: &Value, given: &Value) -> Option<Vec<u8>> {
+    let Value::Octets(maker) = name else { return None };
+    let given = given.items();
+    match (maker, &given[..]) {
+        (Maker::Bytes, []) => Some(Vec::new()),
+        (_, [Value::Text(text), Value::Text(charset)]) => {
+            let text = std::str::from_utf8(text).ok()?;
+            match &charset[..] {
+                b"latin1" | b"latin-1" | b"iso-8859-1" => text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect(),
+                b"utf8" | b"utf-8" | b"ascii" => Some(text.as_bytes().to_vec()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A text in Python's `raw-unicode-escape`, as UTF-8: Latin-1, and `\u20ac` for what is beyond it.
+fn raw_unicode(line: &[u8]) -> Vec<u8> {
+    let (mut decoded, mut rest) = (String::with_capacity(line.len()), line);
+    while let [octet, behind @ ..] = rest {
+        let digits = match behind {
+            [b'u', behind @ ..] if *octet == b'\\' => behind.get(..4),
+            [b'U', behind @ ..] if *octet == b'\\' => behind.get(..8),
+            _ => None,
+        };
+        let escaped = digits.and_then(|digits| char::from_u32(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?));
+        decoded.push(escaped.unwrap_or(char::from(*octet)));
+        rest = match (escaped, digits) {
+            (Some(_), Some(digits)) => &behind[digits.len() + 1..],
+            _ => behind,
+        };
+    }
+    decoded.into_bytes()
 }
 
 /// A string as Python's `repr` writes it.
@@ -387,87 +408,6 @@ fn unescaped(line: &[u8]) -> Vec<u8> {
     octets
 }
 
-impl Value {
-    /// As text in the old list's charset: UTF-8 if it is, else Latin-1.
-    pub fn text(&self) -> Option<String> {
-        match self {
-            Self::Text(octets) => Some(match std::str::from_utf8(octets) {
-                Ok(text) => text.to_owned(),
-                Err(_) => octets.iter().map(|octet| char::from(*octet)).collect(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// As a number; truth is 1.
-    pub fn number(&self) -> Option<i64> {
-        match self {
-            Self::Integer(number) => Some(*number),
-            Self::Bool(yes) => Some(i64::from(*yes)),
-            #[allow(clippy::cast_possible_truncation, reason = "instants of a mailing list are small")]
-            Self::Float(number) => Some(*number as i64),
-            _ => None,
-        }
-    }
-
-    /// The elements of a list.
-    pub fn items(&self) -> Vec<Self> {
-        match self {
-            Self::List(list) => list.borrow().clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// All pairs of a dictionary.
-    pub fn entries(&self) -> Vec<(Self, Self)> {
-        match self {
-            Self::Map(map) => map.borrow().clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The pairs of a dictionary whose keys are texts.
-    pub fn pairs(&self) -> Vec<(String, Self)> {
-        match self {
-            Self::Map(map) => map.borrow().iter().filter_map(|(key, value)| Some((key.text()?, value.clone()))).collect(),
-            _ => Vec::new(),
-        }
-    }
-}
-
-impl Drop for Value {
-    /// Nested lists are dropped without recursion: a file of a million `]` in each other would end the process otherwise.
-    fn drop(&mut self) {
-        let mut waiting = Vec::new();
-        children(self, &mut waiting);
-        while let Some(mut value) = waiting.pop() {
-            children(&mut value, &mut waiting);
-        }
-    }
-}
-
-/// Takes the children out of a value that nobody else holds.
-fn children(value: &mut Value, waiting: &mut Vec<Value>) {
-    match value {
-        Value::List(list) => {
-            if let Some(list) = Rc::get_mut(list) {
-                waiting.append(list.get_mut());
-            }
-        }
-        Value::Map(map) => {
-            if let Some(map) = Rc::get_mut(map) {
-                waiting.extend(map.get_mut().drain(..).flat_map(|(key, value)| [key, value]));
-            }
-        }
-        Value::Object(object) => {
-            if let Some(object) = Rc::get_mut(object) {
-                waiting.extend(object.get_mut().take());
-            }
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -497,6 +437,29 @@ mod tests {
         assert!(matches!(found[0], Value::Object(_)));
         let info = b"(dS'a@x.test'\n(iMailman.Bouncer\n_BounceInfo\n(dS'score'\nF2.0\nsbs.";
         assert!(matches!(read_all(info).unwrap()[0].pairs()[0].1, Value::Object(_)));
+    }
+
+    #[test]
+    fn octets_of_python_3_are_octets_and_no_other_call_is() {
+        // pickle.dumps({b'caf\xe9': b''}, 2) and the same in protocol 0, by Python 3.
+        for bytes in [
+            &b"\x80\x02}q\x00c_codecs\nencode\nq\x01X\x05\0\0\0caf\xc3\xa9q\x02X\x06\0\0\0latin1q\x03\x86q\x04Rq\x05c__builtin__\nbytes\nq\x06)Rq\x07s."[..],
+            b"(dp0\nc_codecs\nencode\np1\n(Vcaf\xe9\np2\nVlatin1\np3\ntp4\nRp5\nc__builtin__\nbytes\np6\n(tRp7\ns.",
+        ] {
+            let pairs = read_all(bytes).unwrap()[0].pairs();
+            assert_eq!((pairs[0].0.as_str(), pairs[0].1.text().as_deref()), ("café", Some("")), "{pairs:?}");
+        }
+        for other in [
+            &b"c_codecs\nencode\n(Vx\nVrot13\ntR."[..],
+            b"c_codecs\ndecode\n(Vx\nVlatin1\ntR.",
+            b"c__builtin__\nbytes\n(I5\ntR.",
+            b"c_codecs\nencode\n(V\\u20ac\nVlatin1\ntR.",
+        ] {
+            assert!(matches!(read_all(other).unwrap()[0], Value::Object(_)), "{other:?}");
+        }
+        assert_eq!(read_all(b"Va\\u20ac\\u12\n.").unwrap()[0].text().as_deref(), Some("a€\\u12"));
+        let mixed = read_all(b"(dVa\nI1\nscos\nx\nI2\ns.").unwrap().remove(0);
+        assert_eq!((mixed.unreadable(), mixed.pairs().len(), Value::Integer(1).unreadable(), Value::None.unreadable()), (1, 1, 1, 0));
     }
 
     #[test]

@@ -111,7 +111,7 @@ async fn ten_thousand_of_mailman_3_come_over_field_by_field() {
     assert_eq!(allowed_addresses(&trial).await, ["friend@y.test"]);
     assert!(report.warnings.iter().any(|warning| warning.contains("friends")), "{:?}", report.warnings);
     let moderate = report.settings.iter().find(|line| line.key == "moderate").unwrap();
-    assert_eq!((moderate.there.as_str(), moderate.here.as_str(), moderate.same), ("true", "false", false));
+    assert_eq!((moderate.there.as_str(), moderate.here.as_str(), moderate.same), ("true", "true", true));
 }
 
 #[tokio::test]

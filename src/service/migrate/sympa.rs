@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::list::{Disabled, OldList, language};
+use super::list::{Disabled, OldList, REPLIES, SUBJECT_PREFIX, language, largest};
 use crate::domain::address::EmailAddress;
 use crate::domain::subscription::{Absence, DeliveryMode, Role};
 
@@ -154,7 +154,9 @@ fn settings(list: &mut OldList, config: &[Paragraph], setting: &dyn Fn(&str) -> 
     if let Some(policy) = setting("send") {
         let known = if policy.contains("editor") { "hold" } else { "reject" };
         list.settings.insert("nonmember", known.into());
-        list.settings.insert("moderate", policy.starts_with("editorkey").to_string());
+        // Where only editors or owners might post, posts of everybody else wait for them here.
+        let few = ["editor", "newsletter", "owner", "closed"].iter().any(|few| policy.starts_with(few));
+        list.settings.insert("moderate", few.to_string());
         if !policy.starts_with("private") && !policy.starts_with("editorkey") {
             list.warnings.push(format!("the sending rule was \"{policy}\"; here subscribers post, and others are refused or held"));
         }
@@ -163,6 +165,16 @@ fn settings(list: &mut OldList, config: &[Paragraph], setting: &dyn Fn(&str) -> 
         config.iter().find(|paragraph| paragraph.first().is_some_and(|(key, _)| matches!(key.as_str(), "archive" | "web_archive")));
     if let Some(access) = archive.and_then(|paragraph| value(paragraph, "web_access").or(value(paragraph, "access"))) {
         list.settings.insert("archive", if access == "public" { "public" } else { "members" }.into());
+    }
+    if setting("custom_subject").is_some_and(|prefix| !prefix.is_empty()) {
+        list.warnings.push(SUBJECT_PREFIX.into());
+    }
+    if let Some(octets) = setting("max_size") {
+        list.warnings.push(largest(&format!("{} octets", octets.escape_debug())));
+    }
+    let replies = config.iter().find(|paragraph| paragraph.first().is_some_and(|(key, _)| key == "reply_to_header"));
+    if replies.and_then(|paragraph| value(paragraph, "value")).is_some_and(|to| matches!(to, "list" | "all")) {
+        list.warnings.push(REPLIES.into());
     }
     for source in config.iter().filter_map(|paragraph| paragraph.first()).filter(|(key, _)| key.starts_with("include_")) {
         list.warnings.push(format!("{} has to be declared anew: an LDAP source by [directory.ldap], others by an import", source.0));

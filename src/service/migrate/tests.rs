@@ -201,8 +201,10 @@ async fn who_left_is_not_brought_back_and_who_has_no_account_is_named() {
     );
     assert_eq!(trial.roster("AMR").await, "ana@x.test unsubscribed, gus@x.test active, mia@x.test active");
     assert_eq!((report.there.digest, report.there.none, report.here.none, report.held), (1, 1, 1, 1));
-    assert_eq!(trial.services.store.held_posts(None, 10).await.unwrap()[0].subject, "Wait");
-    assert!(report.settings.iter().any(|line| line.key == "subscription" && line.there == "approve" && !line.same));
+    let held = trial.services.store.held_posts(None, 10).await.unwrap().remove(0);
+    let crate::domain::post::PostState::Held(reason) = &held.state else { panic!("{held:?}") };
+    assert_eq!((held.subject.as_str(), reason.key()), ("Wait", "held-moderated"), "gus is on the list");
+    assert!(report.settings.iter().any(|line| line.key == "subscription" && line.there == "approve" && line.set && line.same));
 }
 
 #[tokio::test]
@@ -320,6 +322,112 @@ async fn an_export_of_mailman_3_is_read_and_a_wrong_file_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_moderated_list_stays_moderated_and_what_somebody_chose_stays() {
+    for (system, files) in [
+        (
+            System::Mailman3,
+            &[(
+                "list.json",
+                &br#"{"list": {"fqdn_listname": "rg@old.test", "subscription_policy": "moderate",
+            "default_nonmember_action": "hold", "default_member_action": "hold", "archive_policy": "public"},
+            "members": [{"address": "mia@x.test", "role": "member", "moderation_action": "accept"}]}"#[..],
+            )][..],
+        ),
+        (
+            System::Sympa,
+            &[
+                ("member.dump", b"email mia@x.test\n"),
+                ("config", b"send editorkey\n\nsubscribe owner\n\narchive\nweb_access public\n\nmax_size 1000\n\ncustom_subject [x]\n"),
+            ],
+        ),
+        (
+            System::Mlmmj,
+            &[("subscribers.d/m", b"mia@x.test\n"), ("control/moderated", b""), ("control/modnonsubposts", b""), ("control/submod", b"")],
+        ),
+    ] {
+        let trial = Trial::peopled().await;
+        let shown = async || {
+            let group = trial.services.group(&code("AMR")).unwrap();
+            (group.house.moderate, group.nonmember, group.subscription, group.archive)
+        };
+        let before = shown().await;
+        let rehearsal = run(&trial, &migration(system, files, true)).await;
+        assert_eq!(shown().await, before);
+        let report = run(&trial, &migration(system, files, false)).await;
+        assert_eq!(MigrationReport { dry_run: true, ..report.clone() }, rehearsal, "{system:?}");
+        let (hold, approve) = (crate::domain::group::NonmemberPolicy::Hold, crate::domain::group::SubscriptionPolicy::Approve);
+        assert_eq!(shown().await, (true, hold, approve, before.3), "{system:?}: the archive is opened to nobody");
+        let lines = "subscription = \"approve\"";
+        assert!(
+            report.warnings.iter().any(|warning| warning.contains("moderate = true") && warning.contains(lines)),
+            "{:?}",
+            report.warnings
+        );
+        if system != System::Mlmmj {
+            assert!(report.warnings.iter().any(|warning| warning.contains("archive = \"public\"")), "{:?}", report.warnings);
+        }
+        // Somebody chooses otherwise: that stays, and is named.
+        crate::service::group::set(&trial.services, &operator(), &code("AMR"), &[("subscription", "invite")], false).await.unwrap();
+        let again = run(&trial, &migration(system, files, false)).await;
+        let line = again.settings.iter().find(|line| line.key == "subscription").unwrap();
+        assert_eq!((line.here.as_str(), line.same, line.set), ("invite", false, false));
+        assert!(
+            again.warnings.iter().any(|warning| warning.contains("stays \"invite\"") && warning.contains(lines)),
+            "{:?}",
+            again.warnings
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_of_rest_are_read_like_the_export() {
+    let members = br#"{"start": 0, "total_size": 2, "entries": [{"address": "http://localhost:8001/3.1/addresses/mia@x.test",
+        "email": "mia@x.test", "delivery_mode": "plaintext_digests", "role": "member", "display_name": "Mia", "moderation_action": null},
+        {"email": "gus@x.test", "role": "owner"}, {"email": "friend@y.test", "role": "nonmember", "moderation_action": "accept"}]}"#;
+    let parts: &[(&str, &[u8])] = &[
+        ("members.json", members),
+        ("config.json", br#"{"fqdn_listname": "rg@old.test", "default_nonmember_action": "hold", "description": null, "max_message_size": 40}"#),
+        ("bans.json", br#"{"entries": [{"email": "eve@x.test", "list_id": "rg.old.test"}]}"#),
+        ("held.json", br#"{"entries": [{"msg": "From: gus@x.test\nMessage-ID: <h@x.test>\n\nx\n", "request_id": 1}]}"#),
+        ("requests.json", br#"{"entries": [{"email": "ana@x.test", "token": "1", "token_owner": "moderator"}, {"email": "z@x.test", "token": "2", "token_owner": "subscriber"}]}"#),
+    ];
+    let trial = Trial::peopled().await;
+    let report = run(&trial, &migration(System::Mailman3, parts, false)).await;
+    let counts = (report.here.digest, report.staff, report.bans, report.held, report.requests, report.allowed);
+    assert_eq!((counts, report.address.as_deref()), ((1, 1, 1, 1, 1, 1), Some("rg@old.test")), "{report:?}");
+    assert!(report.warnings.iter().any(|warning| warning.contains("40 KiB")), "{:?}", report.warnings);
+    let together =
+        format!(r#"{{"list": {{"fqdn_listname": "rg@old.test"}}, "config": {{}}, "members": {}}}"#, String::from_utf8_lossy(members));
+    let trial = Trial::peopled().await;
+    let report = run(&trial, &migration(System::Mailman3, &[("bundle.json", together.as_bytes())], false)).await;
+    assert_eq!((report.here.digest, report.staff), (1, 1));
+    let wrong = migration(System::Mailman3, &[("mailman.db", b"SQLite format 3\0")], false);
+    let wrong = migrate(&trial.services, &operator(), &code("AMR"), &wrong, &|_, _| {}).await.unwrap_err();
+    assert!(wrong.to_string().contains("mailman3_export.py"), "{wrong}");
+}
+
+#[tokio::test]
+async fn what_of_a_pickle_cannot_be_read_is_named_and_a_list_without_readable_members_is_refused() {
+    let trial = Trial::peopled().await;
+    // pickle.dumps({'members': {b'mia@x.test': 0, 'gus@x.test': 0}, 'owner': 5}, 2), by Python 3.
+    let octets = b"\x80\x02}q\x00(X\x07\0\0\0membersq\x01}q\x02(c_codecs\nencode\nq\x03X\x0a\0\0\0mia@x.testq\x04X\x06\0\0\0latin1q\x05\x86q\x06Rq\x07K\0X\x0a\0\0\0gus@x.testq\x08K\0uX\x05\0\0\0ownerq\x09K\x05u.";
+    let report = run(&trial, &migration(System::Mailman2, &[("config.pck", octets)], false)).await;
+    assert_eq!((report.added, report.left_out.len()), (2, 0), "{report:?}");
+    assert!(report.warnings.iter().any(|warning| warning.contains("owner cannot be read")), "{:?}", report.warnings);
+    let partly = b"}(X\x07\0\0\0members}(cx\ny\nK\0X\x0a\0\0\0gus@x.testK\0uu.";
+    let report = run(&trial, &migration(System::Mailman2, &[("config.pck", partly)], true)).await;
+    assert!(report.warnings.iter().any(|warning| warning.contains("1 of 2 entries of members")), "{:?}", report.warnings);
+    for wrong in
+        [&b"}(X\x07\0\0\0members](K\x01K\x02eu."[..], b"}(X\x07\0\0\0members}(cx\ny\nK\0uu.", b"}(X\x0e\0\0\0digest_membersK\x01u."]
+    {
+        let refused =
+            migrate(&trial.services, &operator(), &code("AMR"), &migration(System::Mailman2, &[("config.pck", wrong)], true), &|_, _| {})
+                .await;
+        assert!(matches!(refused, Err(Failure::Invalid(_))), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn mails_of_sympa_and_mlmmj_come_with_their_old_addresses() {
     let trial = Trial::peopled().await;
     let folder = tempfile::tempdir().unwrap();
@@ -380,7 +488,8 @@ mod rubbish {
                 0..5,
             ),
         ) {
-            let _ = (mailman2::read(&pickle), mailman2::waiting(&pickle), mailman3::read(&json));
+            let _ = (mailman2::read(&pickle), mailman2::waiting(&pickle));
+            let _ = mailman3::read(&std::iter::once(("list.json".to_owned(), json)).collect());
             let files = files.into_iter().map(|(name, octets)| (name.to_owned(), octets)).collect();
             let _ = (mlmmj::read(&files), sympa::read(&files, "2026-11-24T10:00:00Z".parse().unwrap()));
         }
