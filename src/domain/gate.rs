@@ -209,7 +209,7 @@ pub fn may_post(
 }
 
 /// The verdict on a discussion post after the group's own order: a member whose posts are looked at first is held, unless a
-/// moderator always lets the sender through; such a sender need not be a member where non-members are held.
+/// moderator always lets the sender through; such a sender need not be a member, whether non-members are held or refused.
 pub fn moderated(
     group: &Group,
     sender: &SenderProof,
@@ -220,7 +220,7 @@ pub fn moderated(
 ) -> Verdict {
     let about = || [sender.author().to_string(), group.code.to_string()];
     match verdict {
-        Verdict::Hold(reason) if always && reason.rule == Rule::HeldNonmember => {
+        Verdict::Hold(_) | Verdict::Refuse(_) if always && is_about_stranger(&verdict) => {
             if_proved(sender, Reason::new(Rule::AlwaysAllowed, about()))
         }
         Verdict::Accept(reason) if !always => {
@@ -231,6 +231,11 @@ pub fn moderated(
         }
         other => other,
     }
+}
+
+/// Does it say no more than that the sender is not subscribed? Then a moderator's word may stand against it.
+pub fn is_about_stranger(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Hold(reason) | Verdict::Refuse(reason) if matches!(reason.rule, Rule::HeldNonmember | Rule::NotSubscribed))
 }
 
 /// May the sender announce? Managers and the secretariat only.

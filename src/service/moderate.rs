@@ -307,8 +307,7 @@ pub async fn judge_post(
         return Ok(Verdict::Refuse(Reason::new(Rule::Banned, [author.as_str(), group.code.as_str()])));
     }
     let verdict = gate::may_post(group, sender, account, subscription, services.today());
-    let asks =
-        group.house.moderate || subscription.is_some_and(|subscription| subscription.moderated) || matches!(verdict, Verdict::Hold(_));
+    let asks = group.house.moderate || subscription.is_some_and(|subscription| subscription.moderated) || gate::is_about_stranger(&verdict);
     let always = asks && services.store.entry(ALLOWED, &allowed_key(&group.code, author)).await?.is_some();
     Ok(gate::moderated(group, sender, account, subscription, always, verdict))
 }

@@ -435,3 +435,22 @@ fn managing_and_moderating() {
         assert_eq!(short(&may_moderate(&regional(), account, subscription.as_ref(), today())), moderate);
     }
 }
+
+#[test]
+fn who_is_always_let_through_posts_where_strangers_are_refused_and_does_no_more() {
+    let refused = regional();
+    let held = Group { nonmember: NonmemberPolicy::Hold, ..regional() };
+    for group in [&refused, &held] {
+        let judged =
+            |sender: &SenderProof, always| moderated(group, sender, None, None, always, may_post(group, sender, None, None, today()));
+        assert_eq!(judged(&proved(), true).reason().rule, Rule::AlwaysAllowed);
+        assert!(judged(&proved(), true).is_accept() && !judged(&proved(), false).is_accept());
+        assert!(matches!(judged(&unproved(), true), Verdict::Confirm(_)), "the address alone proves nothing");
+        assert!(
+            !may_announce(group, &proved(), None, None, today()).is_accept() && !may_liaise(group, &proved(), None, today()).is_accept()
+        );
+    }
+    let retired = Group { retired: true, ..regional() };
+    let verdict = may_post(&retired, &proved(), None, None, today());
+    assert!(matches!(moderated(&retired, &proved(), None, None, true, verdict), Verdict::Refuse(_)));
+}
