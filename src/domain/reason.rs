@@ -278,6 +278,22 @@ impl Reason {
     pub fn text(&self) -> String {
         fill(self.rule.pattern(), &self.about)
     }
+
+    /// The reason of this rule whose English that is, as [`Reason::text`] wrote it; `None` if it is not this rule's.
+    pub fn read(rule: Rule, text: &str) -> Option<Self> {
+        let mut pieces = rule.pattern().split('{');
+        let mut rest = text.strip_prefix(pieces.next()?)?;
+        let mut about = Vec::new();
+        for piece in pieces {
+            let (place, literal) = piece.split_once('}')?;
+            let end = if literal.is_empty() { rest.len() } else { rest.find(literal)? };
+            let place: usize = place.parse().ok()?;
+            about.resize(about.len().max(place + 1), String::new());
+            rest[..end].clone_into(&mut about[place]);
+            rest = &rest[end + literal.len()..];
+        }
+        rest.is_empty().then_some(Self { rule, about })
+    }
 }
 
 /// Puts `about` into the places `{0}`, `{1}` … of `pattern`; a place without a value stays empty.
@@ -305,6 +321,17 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_read_back_from_its_text() {
+        for reason in [
+            Reason::new(Rule::Bouncing, ["ana@x.test", "550 5.1.1 came back: no"]),
+            Reason::new(Rule::Complained, ["ana@x.test", "AMR", "2026-11-24"]),
+        ] {
+            assert_eq!(Reason::read(reason.rule, &reason.text()), Some(reason));
+        }
+        assert_eq!(Reason::read(Rule::Bouncing, "mail to nobody"), None);
+    }
 
     #[test]
     fn text_names_what_it_is_about_and_keeps_to_one_line() {

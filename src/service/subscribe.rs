@@ -22,6 +22,7 @@ pub use manage::{Invite, MemberLine, MemberReport, add, remove, set};
 pub use own::{Subscribed, Wish, may_come_back, own, verdict, which};
 pub(in crate::service) use requests::APPROVE;
 pub use requests::{Asked, OpenRequest, ask, confirm, decide, forget, lapse, requests};
+pub(in crate::service) use roster::row;
 pub use roster::{MemberRow, export, import, list};
 pub use rules::{GRACE_DAYS, RuleLine, RuleReport, apply_all_rules, apply_rules, preview_rules, replace_rules};
 pub use settings::{Settings, absence_text, delivery_text};

@@ -186,6 +186,8 @@ pub(super) struct Batch<'a> {
     left: Vec<(Subscription, Account)>,
     decided: Vec<EmailAddress>,
     done: Vec<String>,
+    /// Why the next one who is added comes to rest at once, instead of being active.
+    pub(super) resting: Option<Reason>,
     pub(super) lines: Vec<MemberLine>,
     pub(super) warnings: Vec<String>,
 }
@@ -197,7 +199,8 @@ impl<'a> Batch<'a> {
     pub(super) fn new(services: &'a Services, actor: &'a Actor, group: &'a Group, dry_run: bool) -> Self {
         let (seen, changed, decided, done, lines) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (ahead, joined, left) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { services, actor, group, dry_run, seen, ahead, changed, joined, left, decided, done, lines, warnings: Vec::new() }
+        let warnings = Vec::new();
+        Self { services, actor, group, dry_run, seen, ahead, changed, joined, left, decided, done, resting: None, lines, warnings }
     }
 
     /// Looks many addresses up in one read, for the calls that follow; each is used once.
@@ -276,6 +279,9 @@ impl<'a> Batch<'a> {
             }
             previous => renewed(self.services, self.group, account, previous, provenance, SubscriptionState::Active),
         };
+        if let Some(resting) = self.resting.take().filter(|_| !active && !bouncing) {
+            subscription.state = SubscriptionState::Suspended(resting);
+        }
         let mut changed = settings.apply(&mut subscription);
         if invitation.is_some() && subscription.invitation.as_ref().map(|was| was.until) != invitation.as_ref().map(|now| now.until) {
             subscription.invitation = invitation;

@@ -5,18 +5,30 @@ use serde::Serialize;
 use super::manage::{Batch, MemberLine};
 use super::settings::{absence_text, delivery_text, role_text};
 use super::{Invite, MemberReport, Settings};
-use crate::directory::table::{Table, decoded, neutral};
+use crate::directory::table::{Row, Table, decoded, neutral};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::GroupCode;
+use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::Provenance;
-
 use crate::service::{Actor, Failure, Services};
 
 /// Members read at a time.
 const PAGE: usize = 1_000;
 /// Columns of an import and of the export's own settings.
-const COLUMNS: [&str; 11] =
-    ["email", "role", "languages", "delivery", "streams", "both", "own_posts", "links", "plain_digest", "invitations", "absence"];
+const COLUMNS: [&str; 12] = [
+    "email",
+    "role",
+    "languages",
+    "delivery",
+    "streams",
+    "both",
+    "own_posts",
+    "links",
+    "plain_digest",
+    "invitations",
+    "absence",
+    "moderated",
+];
 
 /// A subscriber in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,7 +86,10 @@ pub async fn list(services: &Services, code: &GroupCode) -> Result<Vec<MemberRow
 }
 
 /// A subscriber as lists show her.
-pub(super) fn row(subscription: &crate::domain::subscription::Subscription, account: &crate::domain::account::Account) -> MemberRow {
+pub(in crate::service) fn row(
+    subscription: &crate::domain::subscription::Subscription,
+    account: &crate::domain::account::Account,
+) -> MemberRow {
     MemberRow {
         address: account.address().to_string(),
         name: account.name.clone(),
@@ -119,6 +134,7 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
             yes(row.plain_digest),
             yes(row.invitations),
             row.absence.unwrap_or_default(),
+            yes(row.moderated),
             row.name,
             row.state.to_owned(),
             row.reason.unwrap_or_default(),
@@ -132,9 +148,9 @@ pub async fn export(services: &Services, code: &GroupCode) -> Result<String, Fai
 /// Subscribes everybody in a CSV file; a bad row is named with its line, and the rest is done.
 ///
 /// Columns `email`, and if there are `role`, `languages`, `delivery`, `streams`, `both`, `own_posts`, `links`, `plain_digest`, `invitations`,
-/// `absence`, in any order; an
-/// empty cell leaves the setting alone. Who left by her own wish or was removed is not brought back, and neither is a row with
-/// `state` `unsubscribed`, as the export writes it.
+/// `absence`, `moderated`, in any order; an empty cell leaves the setting alone, and `moderated` is only ever turned on. Who left by her
+/// own wish or was removed is not brought back, and neither is a row with `state` `unsubscribed`, as the export writes it. Whose
+/// subscription rested because mail came back, or because she complained, comes to rest.
 ///
 /// # Errors
 /// When the group does not exist, the file has no usable header, or the store fails.
@@ -169,10 +185,13 @@ pub async fn import(
                     };
                     let address = row.cell("email").unwrap_or_default();
                     let mut settings = Settings::default();
+                    batch.resting = resting(row);
                     let wrong = COLUMNS[1..].iter().find_map(|column| {
                         let cell = row.cell(column).filter(|cell| !cell.is_empty())?;
                         settings.set(column, cell, &services.config).err().map(|why| format!("{column}: {why}"))
                     });
+                    // A file of yesterday lifts nothing that a moderator decided since.
+                    settings.moderated = settings.moderated.filter(|moderated| *moderated);
                     let line = match (address.parse::<EmailAddress>(), wrong) {
                         (Err(error), _) => MemberLine::wrong(address, table.place(number, &error.to_string())),
                         (_, Some(why)) => MemberLine::wrong(address, table.place(number, &why)),
@@ -188,4 +207,10 @@ pub async fn import(
             .await?;
     }
     batch.finish("member import").await
+}
+
+/// Why the subscription of a row rested, as far as an import keeps it: what the gate finds it finds again.
+fn resting(row: &Row) -> Option<Reason> {
+    let reason = row.cell("reason").filter(|_| row.cell("state") == Some("suspended"))?;
+    [Rule::Bouncing, Rule::Complained].into_iter().find_map(|rule| Reason::read(rule, reason))
 }

@@ -143,6 +143,27 @@ async fn an_export_reads_back_and_holds_no_formula() {
 }
 
 #[tokio::test]
+async fn a_file_brings_back_who_was_looked_at_first_and_whose_mail_came_back() {
+    use crate::domain::reason::{Reason, Rule};
+    let trial = Trial::peopled().await;
+    add_all(&trial, &["ana@x.test", "gus@x.test"], &settings(&trial, &[("moderated", "yes")]), Invite::No).await;
+    let id = trial.services.store.account_by_address(&address("gus@x.test")).await.unwrap().unwrap().id;
+    let mut gus = trial.services.store.subscription(&amr(), id).await.unwrap().unwrap();
+    gus.state = crate::domain::subscription::SubscriptionState::Suspended(Reason::new(Rule::Bouncing, ["gus@x.test", "550 5.1.1 no"]));
+    trial.services.store.put_subscriptions(vec![gus]).await.unwrap();
+    let before = list(&trial.services, &amr()).await.unwrap();
+    let csv = export(&trial.services, &amr()).await.unwrap();
+    let elsewhere = Trial::peopled().await;
+    import(&elsewhere.services, &operator(), &amr(), csv.as_bytes(), "m.csv", false).await.unwrap();
+    assert_eq!(list(&elsewhere.services, &amr()).await.unwrap(), before);
+    assert!(before.iter().all(|row| row.moderated) && before[1].state == "suspended");
+    // A file of before lifts nothing.
+    let old = csv.replace(",yes,Gus", ",no,Gus").replace(",suspended,", ",active,");
+    import(&elsewhere.services, &operator(), &amr(), old.as_bytes(), "m.csv", false).await.unwrap();
+    assert_eq!(list(&elsewhere.services, &amr()).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_request_waits_for_a_manager_who_is_told_and_decides_once() {
     let trial = Trial::peopled().await;
     add_all(&trial, &["mia@x.test"], &settings(&trial, &[("role", "manager")]), Invite::No).await;
