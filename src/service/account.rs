@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 
 use super::reconfirm::{self, Confirmations};
 use super::rights::{self, Rejudged};
-use super::{Actor, Failure, Services, senders};
+use super::{Actor, Failure, Services, senders, subscribe};
 use crate::directory::builtin;
 use crate::domain::account::{Account, AccountKind, Category, DirectoryRole, Standing};
 use crate::domain::address::EmailAddress;
 use crate::domain::id::AccountId;
 use crate::domain::mistake::Mistake;
+use crate::domain::subscription::Subscription;
 use crate::store::erasure::Vanishing;
 
 pub use erasure::{Tombstones, erase, lift, named_in};
@@ -254,11 +255,25 @@ pub async fn export(services: &Services, address: &EmailAddress) -> Result<Value
     let names: Vec<&str> = account.addresses.iter().map(EmailAddress::as_str).collect();
     // Whatever else the record holds is at least named, so that nothing is kept in secret.
     let kept = named_in(services, &Vanishing::new(names, "", services.now())).await?;
+    let confirmations = Confirmations::of(services, std::slice::from_ref(&account)).await?;
+    let subscriptions: Vec<Value> = subscriptions.iter().map(|subscription| held_subscription(subscription, &account)).collect();
     Ok(json!({
-        "account": account, "confirmation": Confirmations::of(services, std::slice::from_ref(&account)).await?.about(&account), "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes,
+        "account": row(services, &account, &confirmations), "confirmation": confirmations.about(&account), "subscriptions": subscriptions, "requests": requests, "ways_of_mail": ways, "addresses_waiting": wishes,
         "audit": audit, "named_in": kept,
         "posts": traces["posts"], "ledger": traces["ledger"], "bounces": traces["bounces"], "liaison_contacts": traces["liaison_contacts"],
     }))
+}
+
+/// Everything that is kept of a subscription, in the words of `member list`, with where it came from and since when.
+fn held_subscription(subscription: &Subscription, account: &Account) -> Value {
+    let mut shown = serde_json::to_value(subscribe::row(subscription, account)).unwrap_or_default();
+    if let (Value::Object(shown), Ok(Value::Object(stored))) = (&mut shown, serde_json::to_value(subscription)) {
+        shown.insert("group".into(), json!(subscription.group));
+        for key in ["since", "provenance", "invitation"] {
+            shown.insert(key.into(), stored.get(key).cloned().unwrap_or_default());
+        }
+    }
+    shown
 }
 
 async fn find(services: &Services, address: &EmailAddress) -> Result<Account, Failure> {

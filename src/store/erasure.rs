@@ -75,6 +75,13 @@ fn continues(c: char) -> bool {
     c.is_alphanumeric() || "!#$%&*+_~-.".contains(c)
 }
 
+/// Does the address stand in the name of a file of the outbox, `…-000042-ana@example.org.eml`?
+fn is_name_of_copy(before: &str, behind: &str) -> bool {
+    let number = before.strip_suffix('-').map(|before| before.rsplit('-').next().unwrap_or_default());
+    let ends = behind.strip_prefix(".eml").is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '.')));
+    ends && number.is_some_and(|number| number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 impl Vanishing {
     /// Of these addresses, whatever their case.
     pub fn new<'a>(addresses: impl IntoIterator<Item = &'a str>, pseudonym: impl Into<String>, at: DateTime<Utc>) -> Self {
@@ -134,13 +141,15 @@ impl Vanishing {
             for place in memmem::find_iter(lower.as_bytes(), address.as_bytes()) {
                 let end = place + address.len();
                 let mut behind = hidden[end..].chars();
+                let is_file = is_name_of_copy(&hidden[..place], &hidden[end..]);
                 let is_longer = match behind.next() {
+                    _ if is_file => false,
                     // A full stop ends a sentence unless a domain goes on behind it.
                     Some('.') => behind.next().is_some_and(char::is_alphanumeric),
                     Some(next) => next.is_alphanumeric() || next == '-',
                     None => false,
                 };
-                if is_longer || hidden[..place].chars().next_back().is_some_and(continues) {
+                if is_longer || !is_file && hidden[..place].chars().next_back().is_some_and(continues) {
                     continue;
                 }
                 clean.push_str(&hidden[at..place]);
@@ -218,6 +227,8 @@ mod tests {
             ("\"ana@x.test\",a@x.test;", Some("\"erased-1@invalid\",erased-1@invalid;")),
             ("juana@x.test, ana@x.test.example, ana@x.test-2.example, x.ana@x.test", None),
             ("2026-11-24|ana@x.test", Some("2026-11-24|erased-1@invalid")),
+            ("250 2.0.0 written as 20261124-1-000042-ana@x.test.eml", Some("250 2.0.0 written as 20261124-1-000042-erased-1@invalid.eml")),
+            ("000042-ana@x.test.emlx 1-ana@x.test.eml 000042-ju-ana@x.test.eml", None),
             ("nothing", None),
         ] {
             assert_eq!(ana().hide(text).as_deref(), hidden, "{text}");

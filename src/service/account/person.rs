@@ -16,6 +16,7 @@ use crate::domain::group::GroupCode;
 use crate::domain::id::{AccountId, PostId};
 use crate::domain::post::{Edition, Post, PostState};
 use crate::domain::reason::{Reason, Rule};
+use crate::mail::content;
 use crate::service::{Failure, Services, bounce, liaison};
 use crate::store::{BatchKey, BodySource};
 
@@ -23,6 +24,10 @@ use crate::store::{BatchKey, BodySource};
 const ERASED: &str = "erased";
 /// Posts read at a time.
 const PAGE: usize = 200;
+/// Most octets of text of one post in an export, of all of them, and of a message that is read for it.
+const TEXT_OCTETS: usize = 100_000;
+const EXPORTED_OCTETS: usize = 20_000_000;
+const WORDS_OCTETS: u64 = 30_000_000;
 
 /// Pseudonyms of erased persons, for whoever shows the ledger.
 #[derive(Debug, Clone, Default)]
@@ -73,12 +78,18 @@ pub fn without_address(text: &str, address: &str, pseudonym: &str) -> String {
 pub(super) async fn traces(services: &Services, account: &Account) -> Result<Value, Failure> {
     let mut posts = Vec::new();
     let mut ledger = Vec::new();
+    let mut room = EXPORTED_OCTETS;
     for code in groups(services) {
         let mut walk = Walk::new(services, &code);
         while let Some(page) = walk.next().await? {
             for post in page {
                 if is_by(&post, account) {
-                    posts.push(json!({ "group": code, "message_id": post.message_id, "subject": post.subject, "at": post.received_at, "state": post.state.as_str() }));
+                    let (text, whole) = words(services, &post, &mut room).await?;
+                    posts.push(json!({
+                        "group": code, "message_id": post.message_id, "subject": post.subject, "at": post.received_at, "state": post.state.as_str(),
+                        "text": text, "whole": whole, "octets": post.editions.iter().map(|edition| edition.body.octets).sum::<u64>(),
+                        "attachments": "with the message: enlace archive export, or its page in the archive",
+                    }));
                 }
                 ledger.extend(rows_of(services, &code, &post, account).await?);
             }
@@ -87,6 +98,20 @@ pub(super) async fn traces(services: &Services, account: &Account) -> Result<Val
     let scores: Vec<_> = bounce::list(services, None).await?.into_iter().filter(|row| account.address().as_str() == row.address).collect();
     let contacts: Vec<Value> = liaison::contacts_of(services, &account.addresses).await?;
     Ok(json!({ "posts": posts, "ledger": ledger, "bounces": scores, "liaison_contacts": contacts }))
+}
+
+/// The text of a post as its author wrote it, as far as there is room; `true` if that is all of it.
+async fn words(services: &Services, post: &Post, room: &mut usize) -> Result<(Option<String>, bool), Failure> {
+    let Some(edition) = post.editions.first().filter(|edition| edition.body.octets <= WORDS_OCTETS && *room > 0) else {
+        return Ok((None, false));
+    };
+    let body = services.store.body(&edition.body).await?;
+    let limit = TEXT_OCTETS.min(*room);
+    let text = move |bytes: &Bytes| Some(content::text_body(&content::parse(bytes).ok()?, limit));
+    let Some(text) = services.quarantine.look(post.id, "export", &body, text).await else { return Ok((None, false)) };
+    *room -= text.len().min(*room);
+    let whole = text.len() < limit && post.editions.len() == 1;
+    Ok((Some(text), whole))
 }
 
 /// Lets go of her posts by policy (those that were never distributed in any case) and her scores, and notes the pseudonym. Returns what
