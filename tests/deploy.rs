@@ -46,6 +46,12 @@ fn list_mail_goes_to_lmtp_and_copies_to_the_next_hop() {
     let outside = world.wait_for(1, |text| text.contains("Subject: Draft"));
     assert!(outside.iter().all(|text| text.contains("X-Rcpt-Args: <ana@example.org>")), "{outside:?}");
     postfix.wait_for_log(&["status=sent", "sg12rg-amr@lists.example.org"]);
+    // Whether a list exists is asked for; no subscriber's server is bothered before a copy goes out.
+    postfix.wait_for_log(&["status=deliverable", "sg12rg-amr@lists.example.org"]);
+    postfix.wait_for_log(&["status=sent", "ana@example.org"]);
+    let probes =
+        |line: &&str| line.contains("ana@example.org") && (line.contains("status=deliverable") || line.contains("status=undeliverable"));
+    assert_eq!(postfix.log().lines().find(probes), None);
 }
 
 #[test]
