@@ -192,6 +192,9 @@ pub async fn create(
     if scopes.is_empty() {
         return Err(Mistake::TokenScopeless.plain().into());
     }
+    for code in scopes.iter().filter_map(|scope| scope.group.as_ref()) {
+        services.group(code)?;
+    }
     if expires.is_some_and(|day| day < services.today()) {
         return Err(Mistake::TokenPast.plain().into());
     }
