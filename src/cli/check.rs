@@ -19,6 +19,7 @@ use super::execute::Context;
 use super::records;
 use super::report::{Failure, Report, Table, to_json};
 use crate::config::{Config, RelayTls, Transport, Verify};
+use crate::directory::ldap;
 use crate::service::{roles, webhook};
 use crate::smtp::proof::dns::Dns;
 use crate::text::Texts;
@@ -73,6 +74,7 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     }
     findings.extend(tls(config));
     findings.push(senders(config));
+    findings.extend(directory(config).await);
     findings.extend(dkim(context).await);
     findings.extend(webhooks(context).await);
     findings.push(links(config));
@@ -86,6 +88,25 @@ pub async fn execute(context: &Context<'_>) -> Result<Report, Failure> {
     Ok(Report::new(table.to_string(), to_json(&findings)?).with_problems(problems.collect()))
 }
 
+/// The LDAP server, if there is one: asked for one person.
+async fn directory(config: &Config) -> Option<Finding> {
+    let ldap = config.directory.ldap.as_ref()?;
+    let who = if ldap.bind_dn.is_empty() { "anybody" } else { &ldap.bind_dn };
+    Some(match ldap::look(ldap).await {
+        Ok(Some(dn)) => ok("directory", format!("{} lets {who} in and has people, such as {dn}", ldap.url)),
+        Ok(None) => warning(
+            "directory",
+            format!("{} lets {who} in and has nobody who fits {} below \"{}\"", ldap.url, ldap.filter, ldap.base),
+            "mend directory.ldap.base or filter, or the rights of bind_dn",
+        ),
+        Err(found) => {
+            let found = found.to_string();
+            let (text, remedy) = found.rsplit_once("; ").unwrap_or((&found, "look at the server"));
+            error("directory", text, remedy)
+        }
+    })
+}
+
 /// Messages over which the daemon ended too often; those of posts that were on their way out are held and not here.
 fn messages(context: &Context<'_>) -> Option<Finding> {
     let alone = context.services.quarantine.left_alone();
@@ -95,6 +116,14 @@ fn messages(context: &Context<'_>) -> Option<Finding> {
 }
 
 fn configuration(config: &Config) -> Finding {
+    let stray = Config::stray_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+    if !stray.is_empty() {
+        let names: Vec<&str> = stray.iter().map(|(name, _)| name.as_str()).collect();
+        let meant: Vec<&str> = stray.iter().filter_map(|(_, meant)| meant.as_deref()).collect();
+        let remedy =
+            if meant.is_empty() { "unset them; a key is ENLACE_SECTION__KEY".to_owned() } else { format!("write {}", meant.join(", ")) };
+        return warning("configuration", format!("these variables of the environment set nothing: {}", names.join(", ")), remedy);
+    }
     ok(
         "configuration",
         format!("list domain {}, {} listeners, pages at {}", config.service.domain, config.listen.len(), config.web.address),

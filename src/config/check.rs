@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::error::{line_of, place};
+use super::error::{line_of, nearest, place};
 use super::{Backend, Config, ConfigError, Protocol, RelayTls, Verify};
+use crate::domain::account::COLUMNS;
 use crate::domain::address::EmailAddress;
 
 pub(super) fn check(config: &Config, text: &str, file: &Path) -> Result<(), ConfigError> {
@@ -74,7 +75,59 @@ pub(super) fn check(config: &Config, text: &str, file: &Path) -> Result<(), Conf
             "set relay.tls to \"starttls\" or \"implicit\"",
         );
     }
+    check_directory(config, text, file)?;
     check_numbers(config, text, file)
+}
+
+/// The tables by column are free in their form, so their keys are looked at here; and what only the server would find.
+fn check_directory(config: &Config, text: &str, file: &Path) -> Result<(), ConfigError> {
+    let at = |path: &[&str], why: String, remedy: &str| Err(ConfigError::new(why, remedy).at(locate(text, file, path)));
+    let claims = config.oidc.iter().flat_map(|oidc| oidc.claims.keys().map(|column| (vec!["oidc", "claims"], column)));
+    let of_ldap = config.directory.ldap.iter().flat_map(|ldap| {
+        let keys = [("attributes", ldap.attributes.keys().collect::<Vec<_>>()), ("values", ldap.values.keys().collect())];
+        let keys = keys.into_iter().chain([("defaults", ldap.defaults.keys().collect())]);
+        keys.flat_map(|(table, columns)| columns.into_iter().map(move |column| (vec!["directory", "ldap", table], column)))
+    });
+    for (mut path, column) in claims.chain(of_ldap) {
+        if !COLUMNS.contains(&column.as_str()) {
+            let remedy = match nearest(column, COLUMNS) {
+                Some(near) => format!("the nearest known column is \"{near}\""),
+                None => format!("known are {}", COLUMNS.join(", ")),
+            };
+            let why = format!("\"{}\" is no column of an account", column.escape_debug());
+            path.push(column);
+            return at(&path, why, &remedy);
+        }
+    }
+    let Some(ldap) = &config.directory.ldap else { return Ok(()) };
+    let host = ldap.url.strip_prefix("ldaps://").or_else(|| ldap.url.strip_prefix("ldap://"));
+    if !host.is_some_and(|host| !host.trim_matches('/').is_empty() && host.chars().all(|c| c.is_ascii_graphic())) {
+        return at(
+            &["directory", "ldap", "url"],
+            format!("\"{}\" is not the address of an LDAP server", ldap.url.escape_debug()),
+            "write ldaps://ldap.example.org, or ldap:// with starttls = true",
+        );
+    }
+    if ldap.starttls && ldap.url.starts_with("ldaps:") {
+        return at(&["directory", "ldap", "starttls"], "ldaps:// is TLS already".into(), "leave starttls out, or write ldap://");
+    }
+    if ldap3::parse_filter(&ldap.filter).is_err() {
+        return at(
+            &["directory", "ldap", "filter"],
+            format!("\"{}\" is no filter of LDAP (RFC 4515)", ldap.filter.escape_debug()),
+            "write it as in \"(&(objectClass=person)(mail=*))\", with every bracket closed",
+        );
+    }
+    let (named, secret) = (!ldap.bind_dn.trim().is_empty(), ldap.password.as_ref().is_some_and(|secret| !secret.reveal().is_empty()));
+    match (named, secret) {
+        (true, false) => at(
+            &["directory", "ldap", "bind_dn"],
+            "bind_dn has no password, and a server takes an empty one for an anonymous bind".into(),
+            "give password_file, or leave bind_dn out to ask without a name",
+        ),
+        (false, true) => at(&["directory", "ldap", "password"], "the password is nobody's".into(), "give bind_dn too, or leave both out"),
+        _ => Ok(()),
+    }
 }
 
 fn check_listeners(config: &Config, text: &str, file: &Path) -> Result<(), ConfigError> {

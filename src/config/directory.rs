@@ -33,7 +33,8 @@ pub struct Ldap {
     /// Use STARTTLS with `ldap://`.
     #[serde(default)]
     pub starttls: bool,
-    /// Who asks.
+    /// Who asks; empty asks without a name (an anonymous bind, RFC 4513 section 5.1.1).
+    #[serde(default)]
     pub bind_dn: String,
     /// With this password; an empty one is refused (RFC 4513 section 5.1.2).
     pub password: Option<Secret>,
@@ -44,6 +45,10 @@ pub struct Ldap {
     /// Which of them.
     #[serde(default = "everybody")]
     pub filter: String,
+    /// The attribute that names an entry for good, so that a person with another address stays the same person; where an entry has none,
+    /// its DN does.
+    #[serde(default = "entry_uuid")]
+    pub identity: String,
     /// Use the content synchronization of RFC 4533 where the server offers it.
     #[serde(default = "yes")]
     pub content_sync: bool,
@@ -77,6 +82,10 @@ pub struct Oidc {
 
 fn yes() -> bool {
     true
+}
+
+fn entry_uuid() -> String {
+    "entryUUID".into()
 }
 
 fn everybody() -> String {

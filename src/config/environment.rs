@@ -52,6 +52,36 @@ pub(super) fn lay_over(plain: Config, text: &str, environment: impl IntoIterator
     failed.map_or(Ok(config), Err)
 }
 
+/// Variables that begin like ours and are none, each with the key that may have been meant: a single `_` where two belong.
+pub(super) fn stray(names: impl IntoIterator<Item = String>) -> Vec<(String, Option<String>)> {
+    let sections = [
+        "service",
+        "store",
+        "web",
+        "relay",
+        "senders",
+        "dkim",
+        "directory",
+        "oidc",
+        "schedule",
+        "meetings",
+        "limits",
+        "retention",
+        "webhooks",
+    ];
+    let is_stray = |name: &String| {
+        let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+        let ours = matches!(rest, "LOG" | "LOG_FORMAT") || rest.starts_with("TEST_") || rest.contains("__");
+        // What container platforms set of a service of that name (`ENLACE_SERVICE_HOST`, `ENLACE_PORT_8024_TCP`) is theirs.
+        !ours && !rest.starts_with("SERVICE_HOST") && !rest.starts_with("SERVICE_PORT") && !rest.starts_with("PORT")
+    };
+    let meant = |name: &str| {
+        let (section, key) = name[PREFIX.len()..].split_once('_')?;
+        sections.contains(&section.to_ascii_lowercase().as_str()).then(|| format!("{PREFIX}{section}__{key}"))
+    };
+    names.into_iter().filter(is_stray).map(|name| (name.clone(), meant(&name))).collect()
+}
+
 fn read(table: &Table) -> Result<Config, String> {
     Config::deserialize(Value::Table(table.clone())).map_err(|error| error.message().to_owned())
 }

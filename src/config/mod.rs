@@ -136,6 +136,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Names among these that begin with `ENLACE_` and set nothing, each with the variable that may have been meant.
+    pub fn stray_variables(names: impl IntoIterator<Item = String>) -> Vec<(String, Option<String>)> {
+        environment::stray(names)
+    }
+
     /// Is a listener reachable from another machine?
     pub fn has_public_listener(&self) -> bool {
         self.listen.iter().any(|listen| !listen.address.ip().is_loopback())

@@ -117,6 +117,26 @@ fn wrong_values_are_refused_with_line_and_remedy() {
 }
 
 #[test]
+fn a_directory_is_looked_at_before_the_server_is_asked() {
+    let ldap = |more: &str| format!("[directory.ldap]\nbase = \"dc=x\"\nurl = \"ldaps://x.test\"\n{more}\n");
+    assert!(parse(&ldap("")).is_ok(), "without a name");
+    assert!(parse(&ldap("bind_dn = \"cn=x\"\npassword = \"y\"\nattributes = { email = \"mail\" }\nfilter = \"(&(a=b)(c=*))\"")).is_ok());
+    for (more, part) in [
+        ("attributes = { emial = \"mail\" }", "line 4: \"emial\" is no column of an account; the nearest known column is \"email\""),
+        ("values = { kimd = { a = \"ties\" } }", "nearest known column is \"kind\""),
+        ("defaults = { xyzzy = \"a\" }", "known are email, name"),
+        ("filter = \"(objectClass=person\"", "line 4: \"(objectClass=person\" is no filter"),
+        ("starttls = true", "TLS already"),
+        ("bind_dn = \"cn=x\"", "bind_dn has no password"),
+        ("password = \"x\"", "nobody's"),
+    ] {
+        let said = error(&ldap(more));
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(error(&ldap("").replace("ldaps:", "http:")).contains("not the address of an LDAP server"));
+}
+
+#[test]
 fn believing_everybody_is_refused_with_a_public_listener() {
     let text = |address: &str| format!("[[listen]]\nprotocol = \"smtp\"\naddress = \"{address}\"\n[senders]\nverify = \"none\"\n");
     assert!(parse(&text("127.0.0.1:2525")).is_ok());
@@ -155,6 +175,13 @@ fn the_environment_wins_over_the_file_and_names_itself_in_errors() {
     assert_eq!(message, "environment variable ENLACE_RELAY__HOTS: unknown key \"hots\"; the nearest known key is \"host\"");
     assert!(with("", &[("ENLACE_RELAY__PORT", "many")]).unwrap_err().to_string().contains("ENLACE_RELAY__PORT"));
     assert!(with("", &[("ENLACE_DKIM__SELECTOR", "s")]).unwrap_err().to_string().contains("key_file"));
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_named_with_the_one_that_was_meant() {
+    let names = ["ENLACE_FOO", "ENLACE_RELAY_HOST", "ENLACE_RELAY__HOST", "ENLACE_LOG", "ENLACE_TEST_LONG", "ENLACE_SERVICE_HOST", "PATH"];
+    let stray = Config::stray_variables(names.map(str::to_owned));
+    assert_eq!(stray, [("ENLACE_FOO".to_owned(), None), ("ENLACE_RELAY_HOST".to_owned(), Some("ENLACE_RELAY__HOST".to_owned()))]);
 }
 
 #[test]

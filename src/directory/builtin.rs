@@ -12,8 +12,8 @@ use crate::domain::group::GroupCode;
 use crate::domain::id::AccountId;
 
 /// Columns of a file, and keys of [`set`].
-pub const COLUMNS: [&str; 11] =
-    ["email", "name", "kind", "category", "organisation", "country", "study_groups", "languages", "expires", "roles", "operating_agency"];
+pub use crate::domain::account::COLUMNS;
+
 /// Accounts that an import made.
 pub const SOURCE: &str = "import";
 /// Longest name of a person or an organisation.
@@ -28,6 +28,8 @@ pub struct Entry {
     pub line: usize,
     /// Her addresses; the first is where her mail goes.
     pub addresses: Vec<EmailAddress>,
+    /// What its source listed of her before, if it can tell that she is the same person.
+    pub listed_before: Vec<EmailAddress>,
     cells: Vec<(&'static str, String)>,
 }
 
@@ -59,13 +61,15 @@ impl Entry {
         for (column, cell) in &cells {
             set(&mut trial, column, cell).map_err(|why| format!("{column}: {why}"))?;
         }
-        Ok(Self { line, addresses, cells })
+        Ok(Self { line, addresses, listed_before: Vec::new(), cells })
     }
 
-    /// Writes the row's fields onto an account. Addresses that the account has besides those of the row are kept behind them.
+    /// Writes the row's fields onto an account. Addresses that the account has besides those of the row are kept behind them, but for
+    /// those that its source listed before.
     pub fn onto(&self, account: &mut Account) {
         let mut addresses = self.addresses.clone();
-        addresses.extend(account.addresses.drain(..).filter(|address| !self.addresses.contains(address)));
+        let own = |address: &EmailAddress| !self.addresses.contains(address) && !self.listed_before.contains(address);
+        addresses.extend(account.addresses.drain(..).filter(own));
         account.addresses = addresses;
         for (column, cell) in &self.cells {
             // Every cell was set on a blank account when it was read.
@@ -131,7 +135,7 @@ pub fn read(bytes: &[u8], file: &str, most_rows: usize) -> Result<Entries, Strin
             continue;
         }
         seen.extend(addresses.iter().map(|address| (address.clone(), row.line)));
-        found.entries.push(Entry { line: row.line, addresses, cells });
+        found.entries.push(Entry { line: row.line, addresses, listed_before: Vec::new(), cells });
     }
     Ok(found)
 }

@@ -41,6 +41,8 @@ pub struct LdapError {
 pub struct Person {
     /// Her entry, for messages.
     pub dn: String,
+    /// What names her entry for good, whatever else of it changes.
+    pub identity: Vec<u8>,
     /// Column and cell; several values are separated by `;`.
     pub cells: Vec<(&'static str, String)>,
 }
@@ -54,6 +56,8 @@ pub struct Reading {
     pub without_address: usize,
     /// Who changed since, or everybody.
     pub changed: Vec<Person>,
+    /// Addresses of every entry, by what names it for good.
+    pub entries: BTreeMap<Vec<u8>, Vec<String>>,
     /// Only who changed was read.
     pub incremental: bool,
     /// Where to go on the next time; `None` when there is nothing to go on from.
@@ -105,22 +109,70 @@ fn attributes(ldap: &Ldap) -> BTreeMap<&'static str, String> {
 }
 
 async fn reading(ldap: &Ldap, since: Option<Progress>, most: usize) -> Result<Reading, String> {
-    let password = ldap.password.as_ref().map(|secret| secret.reveal().to_owned()).unwrap_or_default();
-    if password.is_empty() || ldap.bind_dn.trim().is_empty() {
-        return Err("bind_dn or password is empty, which a server takes for an anonymous bind".into());
-    }
-    let settings = LdapConnSettings::new().set_conn_timeout(ANSWER_WITHIN).set_starttls(ldap.starttls);
-    let (connection, mut session) =
-        LdapConnAsync::with_settings(settings, &ldap.url).await.map_err(|error| format!("it cannot be reached: {error}"))?;
-    let driver = tokio::spawn(async move { connection.drive().await });
-    let bound = session.with_timeout(ANSWER_WITHIN).simple_bind(&ldap.bind_dn, &password).await;
-    let read = match bound.and_then(ldap3::LdapResult::success) {
-        Ok(_) => told(&mut session, ldap, since, most).await,
-        Err(error) => Err(format!("it does not let {} in: {error}", ldap.bind_dn)),
-    };
+    let (mut session, driver) = bound(ldap).await?;
+    let read = told(&mut session, ldap, since, most).await;
     let _ = session.unbind().await;
     driver.abort();
     read
+}
+
+/// A session that the server let in. What went wrong is said with what to look at.
+async fn bound(ldap: &Ldap) -> Result<(ldap3::Ldap, tokio::task::JoinHandle<ldap3::result::Result<()>>), String> {
+    let password = ldap.password.as_ref().map(|secret| secret.reveal().to_owned()).unwrap_or_default();
+    if password.is_empty() != ldap.bind_dn.trim().is_empty() {
+        return Err("bind_dn or password is empty, which a server takes for an anonymous bind; give both, or neither".into());
+    }
+    let settings = LdapConnSettings::new().set_conn_timeout(ANSWER_WITHIN).set_starttls(ldap.starttls);
+    let (connection, mut session) = LdapConnAsync::with_settings(settings, &ldap.url)
+        .await
+        .map_err(|error| format!("it cannot be reached: {error}; look at directory.ldap.url, the server, and its certificate"))?;
+    let driver = tokio::spawn(async move { connection.drive().await });
+    match session.with_timeout(ANSWER_WITHIN).simple_bind(&ldap.bind_dn, &password).await.and_then(ldap3::LdapResult::success) {
+        Ok(_) => Ok((session, driver)),
+        Err(error) => {
+            driver.abort();
+            let (who, remedy) = if password.is_empty() {
+                ("somebody without a name", "give directory.ldap.bind_dn with a password")
+            } else {
+                (ldap.bind_dn.as_str(), "mend directory.ldap.bind_dn or its password")
+            };
+            Err(format!("it does not let {who} in: {error}; {remedy}"))
+        }
+    }
+}
+
+/// Tries the server: who is let in, and one person that the filter finds below the base; `None` when it finds nobody.
+///
+/// # Errors
+/// When it cannot be reached, does not let us in, or does not take the search.
+pub async fn look(ldap: &Ldap) -> Result<Option<String>, LdapError> {
+    let settings = ldap.clone();
+    let looking = async move {
+        let (mut session, driver) = bound(&settings).await?;
+        let options = ldap3::SearchOptions::new().sizelimit(1);
+        let wanted: Vec<String> = attributes(&settings).into_values().collect();
+        let searching = session.with_timeout(ANSWER_WITHIN).with_search_options(options);
+        let found = searching.search(&settings.base, Scope::Subtree, &settings.filter, wanted).await;
+        let _ = session.unbind().await;
+        driver.abort();
+        let failed = |error: &dyn std::fmt::Display| {
+            format!("the search {} below \"{}\" failed: {error}; mend directory.ldap.base or filter", settings.filter, settings.base)
+        };
+        let ldap3::SearchResult(entries, result) = found.map_err(|error| failed(&error))?;
+        // One was asked for, so that there are more is no mistake: sizeLimitExceeded (RFC 4511 section 4.1.9).
+        if !matches!(result.rc, 0 | 4) {
+            return Err(failed(&result));
+        }
+        Ok(entries.into_iter().find(|entry| !entry.is_ref()).map(|entry| SearchEntry::construct(entry).dn))
+    };
+    // In a task of its own as in `read`.
+    let looked = tokio::spawn(tokio::time::timeout(ANSWER_WITHIN, looking)).await;
+    let failed = |text: &str| LdapError { url: ldap.url.clone(), text: text.to_owned() };
+    match looked {
+        Ok(Ok(result)) => result.map_err(|text| failed(&text)),
+        Ok(Err(_)) => Err(failed("it takes too long; look at the server")),
+        Err(_) => Err(failed("it sends what is no LDAP; look at directory.ldap.url")),
+    }
 }
 
 /// By content synchronization if the server offers it, else by timestamps.
@@ -140,9 +192,9 @@ async fn told(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<Progress>, m
 
 async fn both(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<&str>, most: usize) -> Result<Reading, String> {
     let attributes = attributes(ldap);
-    let email = attributes["email"].clone();
+    let presence = vec![attributes["email"].clone(), ldap.identity.clone()];
     let mut wanted: Vec<String> = attributes.values().cloned().collect();
-    wanted.push("modifyTimestamp".into());
+    wanted.extend(["modifyTimestamp".to_owned(), ldap.identity.clone()]);
     let mut reading = Reading { incremental: since.is_some(), ..Reading::default() };
     let mut newest = since.map(str::to_owned);
     // What changed first: somebody who comes between the two searches is only told of the next time.
@@ -155,25 +207,40 @@ async fn both(session: &mut ldap3::Ldap, ldap: &Ldap, since: Option<&str>, most:
             newest = stamp;
         }
         if since.is_none() {
-            note_presence(&entry, &email, &mut reading);
+            note_presence(ldap, &entry, &presence[0], &mut reading);
         }
-        if !values(&entry, &email).is_empty() {
+        if !values(&entry, &presence[0]).is_empty() {
             reading.changed.push(person(ldap, &attributes, &entry));
         }
     }
     if since.is_some() {
-        for entry in search(session, ldap, &ldap.filter, std::slice::from_ref(&email), most).await? {
-            note_presence(&entry, &email, &mut reading);
+        for entry in search(session, ldap, &ldap.filter, &presence, most).await? {
+            note_presence(ldap, &entry, &presence[0], &mut reading);
         }
     }
     reading.progress = newest.map(Progress::Stamp);
     Ok(reading)
 }
 
-fn note_presence(entry: &SearchEntry, email: &str, reading: &mut Reading) {
+fn note_presence(ldap: &Ldap, entry: &SearchEntry, email: &str, reading: &mut Reading) {
     let addresses = values(entry, email);
     reading.without_address += usize::from(addresses.is_empty());
-    reading.present.extend(addresses);
+    reading.present.extend(addresses.iter().cloned());
+    reading.entries.insert(identity(ldap, entry), addresses);
+}
+
+/// What names an entry for good: the attribute `identity` (a UUID in the form of RFC 4530 as its octets), else its DN.
+fn identity(ldap: &Ldap, entry: &SearchEntry) -> Vec<u8> {
+    let binary = entry.bin_attrs.iter().find(|(name, _)| name.eq_ignore_ascii_case(&ldap.identity)).and_then(|(_, values)| values.first());
+    if let Some(octets) = binary.filter(|octets| !octets.is_empty() && octets.len() <= VALUE_OCTETS) {
+        return octets.clone();
+    }
+    let Some(text) = values(entry, &ldap.identity).into_iter().next() else { return entry.dn.to_lowercase().into_bytes() };
+    let digits = text.replace('-', "").to_ascii_lowercase();
+    match data_encoding::HEXLOWER.decode(digits.as_bytes()) {
+        Ok(octets) if octets.len() == 16 && text.len() == 36 => octets,
+        _ => text.into_bytes(),
+    }
 }
 
 async fn search(
@@ -228,7 +295,8 @@ fn person(ldap: &Ldap, attributes: &BTreeMap<&'static str, String>, entry: &Sear
             }
         }
     }
-    Person { dn: entry.dn.clone(), cells: COLUMNS.iter().filter_map(|column| Some((*column, cells.remove(column)?))).collect() }
+    let identity = identity(ldap, entry);
+    Person { dn: entry.dn.clone(), identity, cells: COLUMNS.iter().filter_map(|column| Some((*column, cells.remove(column)?))).collect() }
 }
 
 /// The server's word as ours: by the table of the configuration, else dates as the server writes them, else as it is.
@@ -261,6 +329,22 @@ mod tests {
             let inner = filter.strip_prefix("(&(objectClass=person)(modifyTimestamp>=").and_then(|rest| rest.strip_suffix("))")).unwrap();
             assert!(!inner.contains(['(', ')', '*', '\0']), "{filter}");
         }
+    }
+
+    #[test]
+    fn an_entry_is_named_by_its_uuid_or_what_the_configuration_says_or_its_dn() {
+        let named = |settings: &Ldap, name: &str, value: &str| {
+            let attrs = HashMap::from([(name.to_owned(), vec![value.to_owned()])]);
+            identity(settings, &SearchEntry { dn: "UID=Ana,dc=x".into(), attrs, bin_attrs: HashMap::new() })
+        };
+        let uuid = named(&ldap(), "EntryUUID", "597AE2F6-16a6-1027-98f4-d28b5365dc14");
+        assert_eq!((uuid.len(), &uuid[..2]), (16, &[0x59, 0x7a][..]));
+        assert_eq!(named(&ldap(), "cn", "Ana"), b"uid=ana,dc=x");
+        let by_number = Ldap { identity: "employeeNumber".into(), ..ldap() };
+        assert_eq!(named(&by_number, "employeenumber", "0042"), b"0042");
+        let octets = HashMap::from([("objectGUID".to_owned(), vec![vec![0xff, 1]])]);
+        let entry = SearchEntry { dn: "x".into(), attrs: HashMap::new(), bin_attrs: octets };
+        assert_eq!(identity(&Ldap { identity: "objectGUID".into(), ..ldap() }, &entry), [0xff, 1]);
     }
 
     #[test]

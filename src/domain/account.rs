@@ -8,6 +8,10 @@ use super::group::GroupCode;
 use super::id::AccountId;
 use super::language::Language;
 
+/// What a directory may say of a person, by its name in files, tables of the configuration and commands.
+pub const COLUMNS: [&str; 11] =
+    ["email", "name", "kind", "category", "organisation", "country", "study_groups", "languages", "expires", "roles", "operating_agency"];
+
 /// Where the right to be here comes from (DOMAIN 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,8 @@
 //! Accounts from an LDAP server: read, compared, taken over by the same code as an imported file.
 //!
 //! Nobody waits for it: no mail and no page asks the server. When it cannot be read wholly, nothing changes for anybody. A person
-//! who is gone from it loses her account, and her subscriptions rest with that reason; they come back with her. More than
+//! who has another address keeps her account, because her entry is known by what names it for good; what the directory listed of her before
+//! and lists no more goes from it. Who is gone from it loses her account, and her subscriptions rest with that reason; they come back with her. More than
 //! `directory.removal_brake` percent at once are never removed without `--force`. What somebody left she is not put back into: a
 //! synchronisation touches accounts only.
 
@@ -27,7 +28,7 @@ pub const SOURCE: &str = "ldap";
 /// Setting of the store: how far the directory was read, as `modifyTimestamp` or `cookie:` and hexadecimal, behind the settings that it
 /// was read with.
 const READ_UP_TO: &str = "ldap-read-up-to";
-/// Settings of the store: the entries that the server told of with its cookie, in [`PARTS`] parts, so that a day's changes write few.
+/// Settings of the store: the entries of the directory with their addresses, in [`PARTS`] parts, so that a day's changes write few.
 const ENTRIES: &str = "ldap-entries";
 const PARTS: u8 = 64;
 
@@ -80,18 +81,20 @@ async fn read_and_follow(services: &Services, actor: &Actor, how: Sync) -> Resul
     };
     // Other attributes or another filter make everybody new.
     let settings = format!("{}|{}|{}|{:?}|{:?}|{:?}", ldap.url, ldap.base, ldap.filter, ldap.attributes, ldap.values, ldap.defaults);
-    let since = if how.full { None } else { progress(services, &settings).await? };
-    let known = match &since {
-        Some(Progress::Content(content)) => content.entries.clone(),
-        _ => BTreeMap::new(),
-    };
+    let known = known_entries(services).await?;
+    let since = if how.full { None } else { progress(services, &settings, known.as_ref()).await? };
+    let known = known.unwrap_or_default();
     let most = services.config.limits.import_rows;
     let reading = ldap::read(ldap, since, most).await.map_err(|error| Failure::Store(StoreError::Unavailable(error.to_string())))?;
     let content_sync = matches!(reading.progress, Some(Progress::Content(_)));
     let mut entries = Entries { named: reading.present.iter().filter_map(|address| address.parse().ok()).collect(), ..Entries::default() };
     for (number, person) in reading.changed.iter().enumerate() {
         match Entry::of_cells(number + 1, person.cells.clone()) {
-            Ok(entry) => entries.entries.push(entry),
+            Ok(mut entry) => {
+                let before = known.get(&person.identity).into_iter().flatten();
+                entry.listed_before = before.filter_map(|address| address.parse().ok()).collect();
+                entries.entries.push(entry);
+            }
             Err(text) => entries.problems.push(Problem {
                 file: person.dn.clone(),
                 line: number + 1,
@@ -104,15 +107,13 @@ async fn read_and_follow(services: &Services, actor: &Actor, how: Sync) -> Resul
     let accounts = take_over(services, actor, entries, &ldap.url, SOURCE, manner).await?;
     // Last, because a reading that is lost here is only done again.
     if !how.dry_run
-        && let Some(mut progress) = reading.progress
+        && let Some(progress) = &reading.progress
     {
-        if let Progress::Content(content) = &mut progress {
-            // The server goes on to know who was erased; the record does not.
-            let tombstones = Tombstones::load(services).await?;
-            let is_erased = |text: &String| text.parse::<EmailAddress>().is_ok_and(|address| tombstones.hold(&address));
-            content.entries.values_mut().for_each(|of_entry| of_entry.retain(|text| !is_erased(text)));
-        }
-        note_progress(services, &settings, &progress, &known).await?;
+        // The server goes on to know who was erased; the record does not.
+        let (mut noted, tombstones) = (reading.entries, Tombstones::load(services).await?);
+        let is_erased = |text: &String| text.parse::<EmailAddress>().is_ok_and(|address| tombstones.hold(&address));
+        noted.values_mut().for_each(|of_entry| of_entry.retain(|text| !is_erased(text)));
+        note_progress(services, &settings, progress, &noted, &known).await?;
     }
     Ok(SyncReport {
         present: reading.present.len(),
@@ -124,18 +125,23 @@ async fn read_and_follow(services: &Services, actor: &Actor, how: Sync) -> Resul
     })
 }
 
-/// How far the directory was read with these settings.
-async fn progress(services: &Services, settings: &str) -> Result<Option<Progress>, Failure> {
-    let noted = services.store.setting(READ_UP_TO).await?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    let Some((_, stamp)) = noted.rsplit_once('\n').filter(|(of, _)| *of == settings) else { return Ok(None) };
-    let Some(cookie) = stamp.strip_prefix("cookie:") else { return Ok(Some(Progress::Stamp(stamp.to_owned()))) };
-    let Ok(cookie) = HEXLOWER.decode(cookie.as_bytes()) else { return Ok(None) };
-    let mut entries = BTreeMap::new();
+/// The entries that the directory had the last time; `None` when a part is missing, such as before the first reading.
+async fn known_entries(services: &Services) -> Result<Option<Part>, Failure> {
+    let mut entries = Part::new();
     for part in 0..PARTS {
-        // Without all of its entries a cookie would make everybody else look gone.
         let Some(bytes) = services.store.setting(&part_name(part)).await? else { return Ok(None) };
         entries.extend(record::decode::<Part>("entries of the directory", &bytes)?);
     }
+    Ok(Some(entries))
+}
+
+/// How far the directory was read with these settings.
+async fn progress(services: &Services, settings: &str, known: Option<&Part>) -> Result<Option<Progress>, Failure> {
+    let noted = services.store.setting(READ_UP_TO).await?.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let Some((_, stamp)) = noted.rsplit_once('\n').filter(|(of, _)| *of == settings) else { return Ok(None) };
+    let Some(cookie) = stamp.strip_prefix("cookie:") else { return Ok(Some(Progress::Stamp(stamp.to_owned()))) };
+    // Without all of its entries a cookie would make everybody else look gone.
+    let (Ok(cookie), Some(entries)) = (HEXLOWER.decode(cookie.as_bytes()), known.cloned()) else { return Ok(None) };
     Ok(Some(Progress::Content(Content { cookie, entries })))
 }
 
@@ -172,17 +178,15 @@ fn parts(entries: &Part) -> Vec<Part> {
 }
 
 /// Notes how far the directory was read; of the entries only the parts that differ from `known`.
-async fn note_progress(services: &Services, settings: &str, progress: &Progress, known: &Part) -> Result<(), Failure> {
+async fn note_progress(services: &Services, settings: &str, progress: &Progress, entries: &Part, known: &Part) -> Result<(), Failure> {
+    for (number, (part, before)) in (0..).zip(parts(entries).iter().zip(parts(known))) {
+        if *part != before || known.is_empty() {
+            services.store.put_setting(&part_name(number), record::encode(part)?).await?;
+        }
+    }
     let stamp = match progress {
         Progress::Stamp(stamp) => stamp.clone(),
-        Progress::Content(content) => {
-            for (number, (part, before)) in (0..).zip(parts(&content.entries).iter().zip(parts(known))) {
-                if *part != before || known.is_empty() {
-                    services.store.put_setting(&part_name(number), record::encode(part)?).await?;
-                }
-            }
-            format!("cookie:{}", HEXLOWER.encode(&content.cookie))
-        }
+        Progress::Content(content) => format!("cookie:{}", HEXLOWER.encode(&content.cookie)),
     };
     Ok(services.store.put_setting(READ_UP_TO, format!("{settings}\n{stamp}").into_bytes()).await?)
 }

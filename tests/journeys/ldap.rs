@@ -142,6 +142,23 @@ impl Slapd {
     }
 }
 
+#[test]
+fn a_wrong_password_is_said_as_such_and_a_public_directory_needs_none() {
+    assert!(installed(), "install slapd and ldap-utils, or run tests/run");
+    let slapd = Slapd::start(3);
+    let with = |from: &str, to: &str| {
+        let setup = slapd.settings();
+        assert!(setup.more.contains(from));
+        let daemon = Daemon::start(&Setup { more: setup.more.replace(from, to), ..setup });
+        let output = daemon.cli(&["directory", "sync"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (status, said) = with("password = \"secret\"", "password = \"wrong\"");
+    assert!(status == Some(1) && said.contains("mend directory.ldap.bind_dn or its password") && !said.contains("the disk"), "{said}");
+    let (status, said) = with(&format!("bind_dn = \"cn=enlace,{BASE}\"\npassword = \"secret\"\n"), "");
+    assert!(status == Some(0) && said.contains("3 added"), "{said}");
+}
+
 fn installed() -> bool {
     Path::new("/usr/sbin/slapd").exists()
 }
@@ -191,9 +208,18 @@ fn people_come_change_and_go_and_a_missing_directory_harms_nobody() {
     assert_eq!((status, counts(&third)), (Some(0), [1, 0, 0]), "{errors}");
     assert_eq!(state("p2@example.org").as_deref(), Some("active"));
 
+    let check = || {
+        let found: serde_json::Value = serde_json::from_slice(&daemon.cli(&["--json", "check"]).stdout).unwrap();
+        let found = found.as_array().unwrap().iter().find(|one| one["check"] == "directory").cloned().unwrap();
+        ["state", "text", "remedy"].map(|key| found[key].as_str().unwrap().to_owned())
+    };
+    let [state_of, text, _] = check();
+    assert!(state_of == "ok" && text.contains("such as uid="), "{text}");
     slapd.stop();
     let (status, _, errors) = sync(&[]);
-    assert!(status == Some(1) && errors.contains("cannot be reached"), "{errors}");
+    assert!(status == Some(1) && errors.contains("cannot be reached") && !errors.contains("disk"), "{errors}");
+    let [state_of, text, remedy] = check();
+    assert!(state_of == "error" && text.contains("cannot be reached") && remedy.contains("directory.ldap.url"), "{text}; {remedy}");
     assert_eq!(state("p1@example.org").as_deref(), Some("active"));
     slapd.run();
 
@@ -204,6 +230,45 @@ fn people_come_change_and_go_and_a_missing_directory_harms_nobody() {
     assert!(daemon.cli(&["account", "show", "p150@example.org"]).status.success(), "nobody was removed");
     let (status, forced, _) = sync(&["--force"]);
     assert_eq!((status, counts(&forced)), (Some(0), [0, 0, 180]));
+}
+
+/// Who has another address keeps account, subscription and role, by whatever means the server tells of it.
+fn another_address(content_sync: bool) {
+    assert!(installed(), "install slapd and ldap-utils, or run tests/run");
+    let slapd = Slapd::start_with(30, content_sync);
+    let daemon = Daemon::start(&slapd.settings());
+    let sync = |arguments: &[&str]| {
+        let words: Vec<&str> = ["--json", "directory", "sync"].iter().chain(arguments).copied().collect();
+        let output = daemon.cli(&words);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (["added", "changed", "removed"].map(|key| report[key].as_u64().unwrap_or(999)), report)
+    };
+    assert_eq!(sync(&[]).0, [30, 0, 0]);
+    daemon.cli_ok(&["member", "add", "SG12RG-AMR", "p1@example.org", "--role", "manager", "--delivery", "digest"]);
+    slapd.change(&format!("dn: uid=p1,{BASE}\nchangetype: modify\nreplace: mail\nmail: new0@example.org\n\n"));
+    let (rehearsed, _) = sync(&["--dry-run"]);
+    let (counts, report) = sync(&[]);
+    assert_eq!((rehearsed, counts), ([0, 1, 0], [0, 1, 0]), "{report}");
+    assert_eq!(report["content_sync"].as_bool(), Some(content_sync));
+    let members = daemon.json(&["member", "list", "SG12RG-AMR"]);
+    let shown: Vec<_> = members
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ["address", "role", "state", "delivery"].map(|key| row[key].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!(shown, [["new0@example.org", "manager", "active", "digest"].map(str::to_owned)]);
+    assert!(!daemon.cli(&["account", "show", "p1@example.org"]).status.success(), "the old address is nobody's now");
+}
+
+#[test]
+fn another_address_told_by_timestamps_is_the_same_person() {
+    another_address(false);
+}
+
+#[test]
+fn another_address_told_by_content_synchronization_is_the_same_person() {
+    another_address(true);
 }
 
 /// `ENLACE_LDAP_ENTRIES=45000` measures: the first reading, then 1 % changed with a post meanwhile, then 60 % gone.
@@ -312,9 +377,9 @@ fn content_synchronization_tells_what_changed_and_who_is_gone_and_a_lost_cookie_
     slapd.change(&changes);
     let (rehearsal, _) = sync(&["--dry-run"]);
     let (second, errors) = sync(&[]);
-    // p7 has another address and nothing else by which she could be known again: one goes, one comes.
+    // p7 has another address and stays who she is.
     assert_eq!(counts(&rehearsal), counts(&second), "a rehearsal says what is done");
-    assert_eq!(counts(&second), [2, 1, 2, 3, 200], "{errors} {second}");
+    assert_eq!(counts(&second), [1, 2, 1, 3, 200], "{errors} {second}");
     assert!(!daemon.cli(&["account", "show", "p6@example.org"]).status.success(), "p6 is gone");
 
     // A server that forgot its log tells by the present phase.
@@ -331,7 +396,7 @@ fn content_synchronization_tells_what_changed_and_who_is_gone_and_a_lost_cookie_
     slapd.run();
     let (restored, errors) = sync(&[]);
     let back = [restored["incremental"].as_bool(), restored["content_sync"].as_bool()];
-    assert_eq!((counts(&restored), back), ([3, 2, 2, 200, 200], [Some(false), Some(true)]), "{errors} {restored}");
+    assert_eq!((counts(&restored), back), ([2, 3, 1, 200, 200], [Some(false), Some(true)]), "{errors} {restored}");
 
     // One that was set up anew has other entries: the same brake stands before the removals.
     slapd.stop();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use ldap3::controls::{ControlType, EntryState, MakeCritical, RefreshMode, SyncDone, SyncInfo, SyncRequest, SyncState, parse_syncinfo};
 use ldap3::{ResultEntry, Scope, SearchEntry};
 
-use super::{ANSWER_WITHIN, Progress, Reading, attributes, person, values};
+use super::{ANSWER_WITHIN, Person, Progress, Reading, attributes, person, values};
 use crate::config::Ldap;
 
 /// The server does not know the control for this base, or does not let us use it this far: sizeLimitExceeded,
@@ -122,7 +122,9 @@ impl<'a> Gathered<'a> {
                 let entry = SearchEntry::construct(entry);
                 let addresses = values(&entry, &self.columns["email"]);
                 if !addresses.is_empty() {
-                    self.changed.push(person(self.ldap, &self.columns, &entry));
+                    // The state names the entry, so no attribute has to.
+                    let identity = state.entry_uuid.clone();
+                    self.changed.push(Person { identity, ..person(self.ldap, &self.columns, &entry) });
                 }
                 self.told.insert(state.entry_uuid.clone());
                 self.content.entries.insert(state.entry_uuid, addresses);
@@ -162,6 +164,7 @@ impl<'a> Gathered<'a> {
             without_address: content.entries.values().filter(|addresses| addresses.is_empty()).count(),
             changed,
             incremental,
+            entries: content.entries.clone(),
             progress: (!content.cookie.is_empty()).then_some(Progress::Content(content)),
         }
     }

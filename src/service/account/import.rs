@@ -1,15 +1,16 @@
 //! Accounts from a file, and the synchronisation with its brake.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::addresses::Chosen;
-use super::{PAGE, Tombstones};
+use super::{PAGE, Tombstones, addresses};
 use crate::config::Problem;
 use crate::directory::builtin::{self, Entries, Entry};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, DirectoryRole};
 use crate::domain::address::EmailAddress;
+use crate::domain::group::GroupCode;
 use crate::domain::id::AccountId;
 use crate::domain::reason::{Reason, Rule};
 use crate::domain::subscription::SubscriptionState;
@@ -102,8 +103,10 @@ pub(in crate::service) async fn take_over(
             "{left_out} entries are of persons who were erased here, and were left out; `enlace account import FILE --readmit` takes them in"
         ));
     }
+    report.warnings.extend(present.warnings.iter().cloned());
+    report.warnings.extend(unknown_words(services, &entries.entries));
     let removed = absent(services, &entries, &present, manner, &mut report)?;
-    let changed = merge(services, &entries.entries, &present, (file, source), &mut report).await?;
+    let (changed, moved) = merge(services, &entries.entries, &present, (file, source), &mut report).await?;
     report.problems.extend(entries.problems);
     report.problems.sort_by_key(|problem| problem.line);
     for account in &removed {
@@ -115,9 +118,16 @@ pub(in crate::service) async fn take_over(
         return Ok(report);
     }
     let ids: Vec<AccountId> = changed.iter().map(|account| account.id).collect();
+    for (before, after) in &moved {
+        addresses::remember_lost(services, before, after).await?;
+    }
     let mut changed = changed.into_iter().peekable();
     while changed.peek().is_some() {
         services.store.put_accounts(changed.by_ref().take(PAGE).collect()).await?;
+    }
+    for (before, after) in &moved {
+        let detail = format!("{}: {}", before.address(), super::compare(before, after).join(", "));
+        services.audit(actor, "account address", None, detail).await?;
     }
     for account in &removed {
         report.rejudged.extend(remove(services, account).await?);
@@ -130,6 +140,29 @@ pub(in crate::service) async fn take_over(
     Ok(report)
         })
         .await
+}
+
+/// Languages that the service does not offer, and groups that it does not have: good in their form, and perhaps a slip of the pen.
+fn unknown_words(services: &Services, entries: &[Entry]) -> Vec<String> {
+    let (groups, offered) = (services.groups(), &services.config.service.languages);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in entries {
+        let mut account = builtin::blank(AccountId(0), entry.addresses.clone());
+        entry.onto(&mut account);
+        let languages = account.languages.iter().filter(|language| !offered.contains(language));
+        let languages = languages.map(|language| format!("the language \"{language}\", which service.languages does not offer"));
+        let there = |code: &GroupCode| groups.get(code).is_some();
+        let affiliations = account.study_groups.iter().filter(|code| !there(code));
+        let affiliations = affiliations.map(|code| format!("the study group {code}, which is no group here"));
+        let roles = account.roles.iter().filter_map(|role| match role {
+            DirectoryRole::TsbOf(code) if !there(code) => Some(format!("the role tsb:{code}, whose group is none here")),
+            _ => None,
+        });
+        for words in languages.chain(affiliations).chain(roles) {
+            *counts.entry(words).or_default() += 1;
+        }
+    }
+    counts.into_iter().take(SHOWN).map(|(words, count)| format!("{count} entries have {words}")).collect()
 }
 
 /// Takes persons out who were erased, or their tombstones away. Returns how many were taken out.
@@ -156,6 +189,7 @@ struct Present {
     /// Accounts of earlier imports that no row names, and how many of earlier imports there are; only for a synchronisation.
     absent: Vec<Account>,
     imported: usize,
+    warnings: Vec<String>,
 }
 
 impl Present {
@@ -166,7 +200,8 @@ impl Present {
 }
 
 async fn read_present(services: &Services, entries: &Entries, source: &str, sync: bool) -> Result<Present, Failure> {
-    let mut present = Present { accounts: HashMap::new(), by_address: HashMap::new(), absent: Vec::new(), imported: 0 };
+    let mut present =
+        Present { accounts: HashMap::new(), by_address: HashMap::new(), absent: Vec::new(), imported: 0, warnings: Vec::new() };
     if !sync && entries.entries.len() < SWEEP {
         for address in entries.entries.iter().flat_map(|entry| &entry.addresses) {
             if let Some(account) = services.store.account_by_address(address).await? {
@@ -176,19 +211,50 @@ async fn read_present(services: &Services, entries: &Entries, source: &str, sync
         return Ok(present);
     }
     let wanted: HashSet<&EmailAddress> = entries.entries.iter().flat_map(|entry| &entry.addresses).chain(&entries.named).collect();
+    let before: HashSet<&EmailAddress> = entries.entries.iter().flat_map(|entry| &entry.listed_before).collect();
     let mut after = None;
+    let mut elsewhere = Vec::new();
     loop {
         let page = services.store.accounts(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(present) };
+        let Some(last) = page.last() else { break };
         after = Some(last.id);
         for account in page {
             let imported = account.source == source;
             present.imported += usize::from(imported);
             if account.addresses.iter().any(|address| wanted.contains(address)) {
                 present.keep(account);
+            } else if account.addresses.iter().any(|address| before.contains(address)) {
+                elsewhere.push(account);
             } else if imported && sync {
                 present.absent.push(account);
             }
+        }
+    }
+    follow(entries, elsewhere, &mut present, source);
+    Ok(present)
+}
+
+fn taken_address(entry: &Entry) -> String {
+    let text = "had another address before, and this one belongs to another account here, which is changed instead; the subscriptions of the former account rest or stay with it";
+    format!("{}: she {text}", entry.addresses[0])
+}
+
+/// Accounts whose entry has other addresses now are theirs still, unless somebody else has the new ones.
+fn follow(entries: &Entries, elsewhere: Vec<Account>, present: &mut Present, source: &str) {
+    let mut entry_of: HashMap<&EmailAddress, &Entry> = HashMap::new();
+    for entry in &entries.entries {
+        entry_of.extend(entry.listed_before.iter().map(|address| (address, entry)));
+    }
+    let held: HashSet<EmailAddress> = present.by_address.keys().cloned().collect();
+    for account in elsewhere {
+        let Some(entry) = account.addresses.iter().find_map(|address| entry_of.get(address)) else { continue };
+        if !entry.addresses.iter().any(|address| held.contains(address)) {
+            present.keep(account);
+            continue;
+        }
+        present.warnings.push(taken_address(entry));
+        if account.source == source {
+            present.absent.push(account);
         }
     }
 }
@@ -223,22 +289,31 @@ fn absent(
     Ok(present.absent.clone())
 }
 
-/// The accounts that are new or change.
+/// The accounts that are new or change, and those that lose an address, as they were and as they are.
 async fn merge(
     services: &Services,
     entries: &[Entry],
     present: &Present,
     (file, source): (&str, &str),
     report: &mut ImportReport,
-) -> Result<Vec<Account>, Failure> {
+) -> Result<(Vec<Account>, Vec<(Account, Account)>), Failure> {
     let departed = !services.store.entries(DEPARTED, None, 1).await?.is_empty();
     let chosen = Chosen::load(services).await?;
-    let mut changed = Vec::new();
+    let (mut changed, mut moved) = (Vec::new(), Vec::new());
     let mut taken: HashSet<AccountId> = HashSet::new();
     for entry in entries {
-        let mut holders: Vec<AccountId> = entry.addresses.iter().filter_map(|address| present.by_address.get(address)).copied().collect();
-        holders.sort();
-        holders.dedup();
+        let holders_of = |addresses: &[EmailAddress]| {
+            let mut holders: Vec<AccountId> = addresses.iter().filter_map(|address| present.by_address.get(address)).copied().collect();
+            holders.sort();
+            holders.dedup();
+            holders
+        };
+        let (mut holders, before) = (holders_of(&entry.addresses), holders_of(&entry.listed_before));
+        if holders.is_empty() && !before.iter().any(|id| taken.contains(id)) {
+            holders = before;
+        } else if before.iter().any(|id| !holders.contains(id)) {
+            report.warnings.push(taken_address(entry));
+        }
         let before = match holders[..] {
             [] => None,
             [id] => present.accounts.get(&id),
@@ -274,11 +349,14 @@ async fn merge(
             Some(before) => {
                 report.changed += 1;
                 report.note(|| format!("changed {address}: {}", super::compare(before, &account).join(", ")));
+                if before.addresses.iter().any(|address| !account.owns(address)) {
+                    moved.push((before.clone(), account.clone()));
+                }
             }
         }
         changed.push(account);
     }
-    Ok(changed)
+    Ok((changed, moved))
 }
 
 /// The key that she had before she departed, or a new one.

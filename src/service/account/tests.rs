@@ -280,3 +280,33 @@ async fn an_address_belongs_to_one_account() {
     let both = import_text(&trial, "email,kind\nana@x.test;ben@x.test,ties\n", Manner::default()).await.unwrap();
     assert!(both.problems[0].text.contains("different accounts"), "{both:?}");
 }
+
+#[tokio::test]
+async fn an_import_names_languages_and_groups_that_nobody_knows_and_takes_the_rest() {
+    let trial = Trial::peopled().await;
+    let file = "email,kind,languages,study_groups,roles\nx@x.test,guest,en;xx,SG99,tsb:NOPE\ny@x.test,guest,xx,,tsb:AMR\n";
+    let report = import_text(&trial, file, Manner { dry_run: true, ..Manner::default() }).await.unwrap();
+    assert_eq!((report.added, report.problems.len()), (2, 0));
+    for part in ["2 entries have the language \"xx\"", "1 entries have the study group SG99", "1 entries have the role tsb:NOPE"] {
+        assert!(report.warnings.iter().any(|warning| warning.contains(part)), "{part}: {:?}", report.warnings);
+    }
+    assert!(!report.warnings.iter().any(|warning| warning.contains("AMR")), "{:?}", report.warnings);
+}
+
+#[tokio::test]
+async fn an_export_speaks_in_words_and_holds_what_she_wrote() {
+    let trial = Trial::peopled().await;
+    subscribe_ana(&trial).await;
+    let services = &trial.services;
+    let ana = address("ana@x.test");
+    let account = services.store.account_by_address(&ana).await.unwrap().unwrap();
+    let id = PostId::new(services.now(), 1);
+    let text = "From: ana@x.test\r\nSubject: s\r\nMessage-ID: <w@x.test>\r\n\r\nThese are my words.\r\n";
+    let post = Post { author: Some(account.id), message_id: "w@x.test".into(), ..trial.post(id, text).await };
+    services.store.keep_post(post, vec!["AMR w@x.test".into()]).await.unwrap();
+    let exported = export(services, &ana).await.unwrap();
+    assert_eq!((&exported["account"]["country"], &exported["account"]["standing"]), (&json!(account.country_code()), &json!("active")));
+    assert_eq!((&exported["subscriptions"][0]["group"], &exported["subscriptions"][0]["state"]), (&json!("AMR"), &json!("active")));
+    let post = &exported["posts"][0];
+    assert!(post["text"].as_str().unwrap().contains("These are my words.") && post["whole"] == true, "{post}");
+}
