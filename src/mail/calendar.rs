@@ -221,7 +221,13 @@ fn event(meeting: &Meeting, entry: &Entry, method: &Method, setting: &Setting<'_
     let title = joined(&meeting.title, setting.languages);
     let summary = match entry.kind {
         EntryKind::Whole | EntryKind::Day(_) => title.clone(),
-        EntryKind::Part(index) => joined(&meeting.parts[index].title, setting.languages),
+        EntryKind::Part(index) => {
+            let part = &meeting.parts[index];
+            let title = joined(&part.title, setting.languages);
+            // One object goes to the readers of all groups: whose part it is stands in its name.
+            let own: Vec<_> = part.groups.iter().map(ToString::to_string).collect();
+            if own.is_empty() { title } else { format!("{title} ({})", own.join(", ")) }
+        }
         EntryKind::Deadline(deadline) => {
             format!("{}: {title}", (setting.words)(&format!("deadline.{}", deadline.kind.as_str())))
         }
@@ -309,7 +315,12 @@ fn description(meeting: &Meeting, entry: &Entry, setting: &Setting<'_>) -> Strin
         };
         lines.push(format!("{} - {}", form(opens), form(closes)));
     }
-    let groups: Vec<_> = meeting.active_groups().map(ToString::to_string).collect();
+    let groups: Vec<_> = match entry.kind {
+        EntryKind::Part(index) if !meeting.parts[index].groups.is_empty() => {
+            meeting.parts[index].groups.iter().map(ToString::to_string).collect()
+        }
+        _ => meeting.active_groups().map(ToString::to_string).collect(),
+    };
     lines.push(groups.join(", "));
     let remote = link(&meeting.remote_url, setting.public);
     let notes = if setting.public { String::new() } else { joined(&meeting.remote_notes, setting.languages) };

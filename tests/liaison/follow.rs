@@ -91,6 +91,15 @@ async fn a_wait_for_a_language_ends_with_what_is_there() {
     let id = bench.post("SG12RG-AMR", "tsb@itu.example", &mail("w@itu.example", "LS", &block("LS/o on waiting", "-", "N/A"))).await.id();
     let shown = bench.show(id).await;
     assert_eq!((shown.posts.len(), shown.view.state), (1, "circulated"));
+    // Whoever waits is not counted, and the receipt says until when.
+    let circulated = async |bench: &Bench| {
+        let events = bench.show(id).await.view.events;
+        events.into_iter().filter(|event| event.what.contains("subscriber: ")).map(|event| event.what).collect::<Vec<_>>()
+    };
+    assert_eq!(circulated(&bench).await, ["circulated (subscriber: 1, en)"]);
+    let receipt = bench.posts("SG12RG-AMR", ".robot@").await.remove(0);
+    let told = bench.text(&receipt, 0).await.1;
+    assert!(told.contains("SG12RG-AMR: 1 subscribers; 1 more wait for Spanish, at the latest until 4 December 2026"), "{told}");
     bench.advance(TimeDelta::days(3) - TimeDelta::minutes(1));
     liaison::send_due(&bench.services).await.unwrap();
     assert_eq!(bench.show(id).await.posts.len(), 1, "the third day is not over");
@@ -99,6 +108,15 @@ async fn a_wait_for_a_language_ends_with_what_is_there() {
         liaison::send_due(&bench.services).await.unwrap();
         assert_eq!(bench.show(id).await.posts.len(), 2);
     }
+    assert_eq!(circulated(&bench).await.last().unwrap(), "circulated (subscriber: 1, en)");
+    let late = bench.posts("SG12RG-AMR", ".r0@").await.pop().unwrap();
+    assert!(!bench.text(&late, 0).await.1.contains("now also available"), "it is her first");
+    // The language itself, to her alone: she had another one, and it did come later.
+    let spanish = "Origen: SG12RG-AMR\nTítulo: LS/o sobre la espera\nPara información a: GANT\n\nTexto.\n";
+    let reply = String::from_utf8(mail("w2@itu.example", "LS", spanish)).unwrap();
+    let reply = reply.replacen("Subject:", "In-Reply-To: <w@itu.example>\r\nSubject:", 1);
+    bench.post("SG12RG-AMR", "tsb@itu.example", reply.as_bytes()).await;
+    assert_eq!(circulated(&bench).await.last().unwrap(), "circulated (subscriber: 1, es)");
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@ async fn who_came_second_under_a_symbol_draws_nothing_to_itself() {
 async fn a_file_of_another_document_in_the_mail_is_told() {
     let bench = Bench::new("2026-12-01T15:00:00Z").await;
     let name = "T25-SG12-260928-TD-GEN-0601!!MSW-S.pdf";
-    let one = with_file("p1@x.test", &named("LS/o on pairs", "SG12-TD600"), name);
+    let text = named("LS/o on pairs", "SG12-TD600").replace("For action to", "Título: LS/o sobre parejas\nFor action to");
+    let one = with_file("p1@x.test", &text, name);
     // The English file of the statement itself before it.
     let two = String::from_utf8(one).unwrap().replacen(
         "--b\r\nContent-Type: application/pdf",
@@ -115,9 +116,25 @@ async fn a_file_of_another_document_in_the_mail_is_told() {
     let shown = bench.show(posted.id()).await;
     let told = |problem: &&enlace::domain::liaison::view::ProblemView| problem.rule == "V13" && problem.text.contains(name);
     assert!(shown.view.problems.iter().any(|problem| told(&problem)), "{:?}", shown.view.problems);
+    // A second title in the same block is that of the other language.
+    let titled = bench.show(posted.id()).await;
+    assert_eq!(titled.view.title.0.values().map(String::as_str).collect::<Vec<_>>(), ["LS/o on pairs", "LS/o sobre parejas"]);
     // "TD 8/WP1" is a document of the source.
     let short = bench
         .post(AT_ONCE, "tsb@itu.example", &mail("p2@x.test", "LS", &named("LS/o on eight", "TD 8/WP1").replace("SG12RG-AMR", "SG12")))
         .await;
     assert_eq!(bench.show(short.id()).await.view.symbol.as_deref(), Some("SG12-TD8"));
+}
+
+#[tokio::test]
+async fn a_source_that_has_nothing_to_do_with_the_group_and_an_unclear_day_are_told() {
+    let bench = Bench::new("2026-12-01T15:00:00Z").await;
+    let text = |source: &str| block("LS/o on routes", "-", "03/04/2027").replace("ITU-T SG12RG-AMR", source);
+    for (source, foreign) in [("ITU-T SG12RG-AMR", false), ("ITU-T SG12", false), ("ITU-T SG2", true)] {
+        let posted = bench.post(AT_ONCE, "tsb@itu.example", &mail(&format!("{}@x.test", source.len()), "LS", &text(source))).await;
+        let problems = bench.show(posted.id()).await.view.problems;
+        let told = |part: &str| problems.iter().any(|problem| problem.level == "warning" && problem.text.contains(part));
+        assert_eq!(told("neither the source nor addressed"), foreign, "{source}: {problems:?}");
+        assert!(told("read with the day first, as 2027-04-03"), "{problems:?}");
+    }
 }

@@ -68,7 +68,18 @@ async fn encodings_formats_and_wrappings_of_the_same_statement_are_read_alike() 
             .map(|(label, value)| format!("<tr><td>{label}:</td><td>{value}</td></tr>\r\n"))
             .collect::<String>()
     );
+    let lines = |element: &str, between: &str| {
+        let head: String = text.split_once("\n\n").unwrap().0.lines().map(|line| format!("<{element}>{line}</{element}>")).collect();
+        format!("<html><body>{head}{between}<{element}>This is the text of the statement.</{element}></body></html>")
+    };
     for (name, body) in [
+        ("html divs", format!("Content-Type: text/html; charset=utf-8\r\n\r\n{}", lines("div", "<div><br></div>"))),
+        ("html paragraphs", format!("Content-Type: text/html; charset=utf-8\r\n\r\n{}", lines("p", ""))),
+        ("no empty line", format!("Content-Type: text/plain\r\n\r\n{}", crlf(&text.replace("\n\n", "\nThis is its text, and more: ")))),
+        (
+            "quoted",
+            format!("Content-Type: text/plain\r\n\r\n{}", crlf(&text.lines().map(|line| format!("> {line}\n")).collect::<String>())),
+        ),
         ("plain", format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{}", crlf(&text))),
         ("no MIME at all", format!("\r\n{}", crlf(&text))),
         ("base64", format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n")),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Days, Utc};
 
 use super::bodies;
 use super::labels::Labels;
-use super::statement::{Purpose, Statement};
+use super::statement::{Destination, Purpose, Statement};
 use crate::domain::address::EmailAddress;
 use crate::domain::group::{Group, GroupCode, GroupKind, MissingEdition};
 use crate::domain::language::Language;
@@ -126,7 +126,10 @@ impl Table<'_> {
 
     fn destinations(&mut self, statement: &Statement) {
         let (directory, from) = (self.directory, statement.source_group.as_ref());
-        for destination in &statement.destinations {
+        // Whoever is asked for more than information is asked, though "all study groups" may be named first.
+        let mut destinations: Vec<&Destination> = statement.destinations.iter().collect();
+        destinations.sort_by_key(|destination| destination.purpose);
+        for destination in destinations {
             let reason = Reason::new(Rule::Destination, [destination.name.as_str(), destination.purpose.as_str()]);
             let found = bodies::resolve(&destination.name, directory.labels, directory.groups);
             let mut reached = false;

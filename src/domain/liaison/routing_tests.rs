@@ -147,3 +147,16 @@ fn bodies_get_english_first() {
     statement.editions.clear();
     assert_eq!(edition_for_body(&statement, &[]), None);
 }
+
+#[test]
+fn who_is_asked_to_act_is_asked_though_all_groups_are_named_before() {
+    let mut statement = good();
+    let destination = |name: &str, purpose| Destination { name: name.into(), purpose };
+    statement.destinations = vec![destination("all ITU-T study groups", Purpose::Information), destination("SG2", Purpose::Action)];
+    let groups = groups();
+    let labels = Labels::shipped();
+    let directory = Directory { groups: &groups, labels: &labels, managers: &[], domain: "lists.example.org" };
+    let found = routes(&statement, &directory);
+    let sg2 = found.iter().find(|route| route.body == "SG2").unwrap();
+    assert_eq!(sg2.purpose, Purpose::Action, "{found:?}");
+}

@@ -37,6 +37,8 @@ pub struct Circumstances<'a> {
     pub symbol_used_by: Option<String>,
     /// Is the group regional and may it not approve on its own ("parent must endorse")?
     pub parent_must_endorse: bool,
+    /// The source, if it is one of our groups that has nothing to do with the group it is kept for, which is not addressed either.
+    pub foreign_source: Option<String>,
     /// Is the answered statement known here? `None` for what is no reply.
     pub reply_known: Option<bool>,
     /// What the reader was not sure of.
@@ -80,6 +82,7 @@ macro_rules! problem_texts {
 
 problem_texts! {
     NoDestination "V1" Error "v1-destination" "no destination was found; add a line such as \"For information to: TSAG\"";
+    ForeignSource "V1" Warning "v1-foreign" "the source is {0}, and {1} is neither the source nor addressed; if it is meant for another group, stop it and mail it there";
     PurposeAssumed "V1" Warning "v1-purpose" "{0} is named without a purpose and taken to be for information; add \"For action to:\", \"For comment to:\" or \"For information to:\"";
     ActionWithoutDeadline "V2" Error "v2-deadline" "action is requested of {0}, so a deadline is needed; add a line such as \"Deadline: 22 January 2027\"";
     DeadlineUnclear "V2" Error "v2-unclear" "the deadline \"{0}\" names no day; write it such as \"Deadline: 22 January 2027\"";
@@ -87,6 +90,7 @@ problem_texts! {
     DeadlinePast "V4" Warning "v4-past" "the deadline {0} has passed";
     DeadlineSoon "V4" Warning "v4-soon" "the deadline {0} leaves no working day";
     DeadlineUnread "V4" Warning "v4-unread" "the deadline \"{0}\" names no day and is not followed";
+    DeadlineDayFirst "V4" Warning "v4-order" "the deadline \"{0}\" is read with the day first, as {1}; write the month in letters if it is another day";
     DeadlineDiffers "V4" Warning "v4-differs" "the documents disagree on the {0}: {1} is used, another says {2}";
     NoApproval "V5" Error "v5-approval" "no approval was found; add a line such as \"Approval: ITU-T SG12 meeting (Geneva, 18 September 2026)\"";
     ApprovalWithoutLevel "V5" Error "v5-level" "the approval \"{0}\" does not name who approved: study group, working party, rapporteur group, regional group, or by correspondence";
@@ -154,6 +158,9 @@ fn destinations(statement: &Statement, circumstances: &Circumstances<'_>, proble
     if statement.destinations.is_empty() {
         problems.push(Finding::NoDestination.plain());
     }
+    if let Some(source) = &circumstances.foreign_source {
+        problems.push(Finding::ForeignSource.about([source.as_str(), statement.group.as_str()]));
+    }
     for doubt in circumstances.doubts {
         if let Doubt::PurposeAssumed(name) = doubt {
             problems.push(Finding::PurposeAssumed.about([name]));
@@ -192,6 +199,9 @@ fn deadline_sensible(statement: &Statement, circumstances: &Circumstances<'_>, p
     }
     for doubt in circumstances.doubts {
         match doubt {
+            Doubt::DayFirst { written, day } if statement.deadline == Some(*day) => {
+                problems.push(Finding::DeadlineDayFirst.about([written.clone(), day.to_string()]));
+            }
             Doubt::Differs { field, used, other } => problems.push(Finding::DeadlineDiffers.about([field, used, other])),
             Doubt::DeadlineUnclear(text) if !statement.asks_action() => problems.push(Finding::DeadlineUnread.about([text])),
             _ => {}
@@ -239,9 +249,7 @@ fn titles(statement: &Statement, circumstances: &Circumstances<'_>, problems: &m
     for language in circumstances.languages.iter().filter(untitled) {
         problems.push(Finding::TitleMissing.about([language.to_string()]));
     }
-    if statement.editions.is_empty() && title.is_empty() {
-        problems.push(Finding::TitleMissing.about([circumstances.languages.first().copied().unwrap_or(Language::ENGLISH).to_string()]));
-    }
+    // Where there is no edition at all, V10 says so; a title may well have been given.
     if let (Some(reply), Some(false)) = (&statement.reply, circumstances.reply_known) {
         problems.push(Finding::ReplyUnknown.about([&reply.reference]));
     }

@@ -69,6 +69,7 @@ fn check_after(change: impl FnOnce(&mut Statement, &mut Circumstances<'_>), expe
         languages: &languages,
         roster: &roster,
         symbol_used_by: None,
+        foreign_source: None,
         parent_must_endorse: false,
         reply_known: None,
         doubts: &[],

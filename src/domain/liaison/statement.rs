@@ -337,6 +337,13 @@ pub enum Doubt {
         /// The symbol that is used.
         used: String,
     },
+    /// A deadline in figures is read with the day first, as ITU writes, and could have been meant the other way round.
+    DayFirst {
+        /// As written.
+        written: String,
+        /// As read.
+        day: NaiveDate,
+    },
 }
 
 /// A liaison statement.

@@ -4,8 +4,8 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Letter, Meeting, Part};
+use super::said;
 use super::span::Span;
-use crate::domain::language::Localized;
 
 /// A field of a meeting that readers are told about when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Field {
     }
 }
 
-/// One field before and after, in plain text without language: dates as `2027-04-06`, texts in English or what there is.
+/// One field before and after: dates as `2027-04-06`; what is in a language is marked, and [`said`](super::said::said) says it in hers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Which.
@@ -99,10 +99,10 @@ pub fn differences(old: &Meeting, new: &Meeting) -> Vec<FieldChange> {
         [
             (Field::Dates, format!("{}, {}", span_text(&m.span), m.zone)),
             (Field::Status, m.status.as_str().to_owned()),
-            (Field::Title, all(&m.title)),
-            (Field::Venue, join(&[all(&m.venue), m.city.clone(), m.country.clone()])),
-            (Field::Host, all(&m.host)),
-            (Field::Remote, join(&[m.remote_url.clone(), all(&m.remote_notes)])),
+            (Field::Title, said::text(&m.title)),
+            (Field::Venue, join(&[said::text(&m.venue), m.city.clone(), m.country.clone()])),
+            (Field::Host, said::text(&m.host)),
+            (Field::Remote, join(&[m.remote_url.clone(), said::text(&m.remote_notes)])),
             (Field::Registration, m.registration_url.clone()),
             (Field::Agenda, m.agenda_url.clone()),
             (Field::Documents, m.documents_url.clone()),
@@ -110,7 +110,10 @@ pub fn differences(old: &Meeting, new: &Meeting) -> Vec<FieldChange> {
             (Field::Parts, m.parts.iter().map(part_text).collect::<Vec<_>>().join("; ")),
             (Field::Groups, m.active_groups().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
             (Field::Audience, m.audience.as_str().to_owned()),
-            (Field::Languages, m.languages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            (
+                Field::Languages,
+                m.languages.iter().map(|language| said::word(&format!("language-{language}"))).collect::<Vec<_>>().join(", "),
+            ),
             (Field::Contact, m.contact.clone()),
             (Field::Letter, m.letter.as_ref().map(letter_text).unwrap_or_default()),
         ]
@@ -145,18 +148,8 @@ fn letter_text(letter: &Letter) -> String {
 }
 
 fn part_text(part: &Part) -> String {
-    join(&[all(&part.title), span_text(&part.span), part.audience.as_str().to_owned(), all(&part.venue), part.remote_url.clone()])
-}
-
-fn all(text: &Localized<String>) -> String {
-    let mut texts: Vec<&str> = Vec::new();
-    let english_first = text.get(crate::domain::language::Language::ENGLISH).into_iter().chain(text.0.values());
-    for value in english_first {
-        if !texts.contains(&value.as_str()) {
-            texts.push(value);
-        }
-    }
-    texts.join(" / ")
+    let (when, audience) = (said::span(&span_text(&part.span)), said::word(part.audience.as_str()));
+    join(&[said::text(&part.title), when, audience, said::text(&part.venue), part.remote_url.clone()])
 }
 
 fn join(parts: &[String]) -> String {

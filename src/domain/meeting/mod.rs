@@ -13,6 +13,7 @@ pub mod milestones;
 mod notice;
 pub mod notices;
 mod record;
+pub mod said;
 mod span;
 
 pub use change::{Change, Field, FieldChange, span_from, span_text};

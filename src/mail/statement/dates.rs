@@ -120,6 +120,14 @@ fn figures(text: &str) -> Option<(NaiveDate, usize)> {
     Some((date, at))
 }
 
+/// Is the only date in it one in figures that a reader may take the other way round, such as `03/04/2027`?
+pub fn may_be_month_first(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim().split(['/', '.']).collect();
+    let [first, second, year] = parts[..] else { return false };
+    let month = |text: &str| text.len() <= 2 && text.parse::<u32>().is_ok_and(|number| (1..=12).contains(&number));
+    text.contains('/') && month(first) && month(second) && first.parse::<u32>() != second.parse::<u32>() && year.len() == 4
+}
+
 fn date(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
     let year = i32::try_from(year).ok().filter(|year| (1900..=2200).contains(year))?;
     NaiveDate::from_ymd_opt(year, month, day)

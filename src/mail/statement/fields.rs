@@ -68,7 +68,7 @@ pub(super) fn correction(text: &str, labels: &Labels) -> Reading {
 fn text_sections(posted: &Posted, labels: &Labels) -> Vec<TextSection> {
     let mut out = Vec::new();
     for text in &posted.texts {
-        for section in sheet::sections(&text.text, labels, 2) {
+        for section in sheet::sections_of_mail(&text.text, labels) {
             let declared = text.language.filter(|language| section.sheet.rows.is_empty() || section.sheet.may_be(*language));
             let language = declared.or_else(|| section.sheet.language());
             out.push(TextSection { section, language, subject: text.subject.clone() });
@@ -168,6 +168,13 @@ fn title_of_sheet(source: &Source, main: Language, labels: &Labels, reading: &mu
     let title = rows.into_iter().flatten().map(|row| plain(&row.text())).find(|title| !labels.is_none(title));
     if let Some(value) = title {
         reading.title.entry(language).or_insert(Found { value, found_in: source.found_in.clone() });
+    }
+    // "Title: …" and "Título: …" in one block: each is in its own language.
+    for row in source.sheet.rows.iter().filter(|row| row.field == Field::Title && !row.languages.contains(&language)) {
+        let value = plain(&row.text());
+        if let ([own], false) = (&row.languages[..], labels.is_none(&value)) {
+            reading.title.entry(*own).or_insert(Found { value, found_in: source.found_in.clone() });
+        }
     }
     if let Some(row) = source.sheet.row(Field::Abstract) {
         reading.summary.entry(language).or_insert_with(|| plain_lines(&row.text()));
@@ -269,7 +276,10 @@ fn deadline(sources: &[Source], labels: &Labels, reading: &mut Reading) {
         match &reading.deadline {
             None => {
                 if value.is_none() && !labels.is_none(&text) {
-                    reading.doubts.push(Doubt::DeadlineUnclear(text));
+                    reading.doubts.push(Doubt::DeadlineUnclear(text.clone()));
+                }
+                if let Some(day) = value.filter(|_| dates::may_be_month_first(&text)) {
+                    reading.doubts.push(Doubt::DayFirst { written: text.clone(), day });
                 }
                 reading.deadline = Some(Found { value, found_in: source.found_in.clone() });
             }

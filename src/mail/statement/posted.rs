@@ -4,6 +4,7 @@ use mail_parser::{Message, MimeHeaders, PartType};
 
 use crate::domain::language::Language;
 use crate::domain::liaison::plain::plain;
+use crate::mail::html;
 
 /// A text of the mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Posted {
                 PartType::Text(_) | PartType::Html(_) if text_parts.contains(&at) && part.attachment_name().is_none() => {
                     let order = text_parts.iter().position(|id| *id == at).unwrap_or(0);
                     let text = match &part.body {
-                        PartType::Html(html) => html_text(html).into(),
+                        PartType::Html(text) => html_text(text).into(),
                         _ => message.body_text(order).unwrap_or_default(),
                     };
                     let language = language_of(part).or(whole);
@@ -115,9 +116,9 @@ impl Posted {
 const CELL: char = '\u{e001}';
 
 /// The text of HTML with its tables as lines of cells, as a header that was pasted from a document needs it.
-fn html_text(html: &str) -> String {
-    let mut marked = String::with_capacity(html.len() + html.len() / 8);
-    let mut rest = &html[..(0..=html.len().min(2 * TEXT_OCTETS)).rev().find(|end| html.is_char_boundary(*end)).unwrap_or(0)];
+fn html_text(given: &str) -> String {
+    let mut marked = String::with_capacity(given.len() + given.len() / 8);
+    let mut rest = &given[..(0..=given.len().min(2 * TEXT_OCTETS)).rev().find(|end| given.is_char_boundary(*end)).unwrap_or(0)];
     while let Some(at) = rest.find('<') {
         let tag: String = rest[at..].chars().skip(1).take(7).take_while(|c| c.is_ascii_alphanumeric() || *c == '/').collect();
         marked.push_str(&rest[..at]);
@@ -131,7 +132,7 @@ fn html_text(html: &str) -> String {
         rest = &rest[at + 1..];
     }
     marked.push_str(rest);
-    let text = mail_parser::decoders::html::html_to_text(&marked);
+    let text = html::text_of(&marked);
     let line = |line: &str| line.replace(&format!("{CELL} "), "\t").replace(CELL, "\t").trim().to_owned();
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

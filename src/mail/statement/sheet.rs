@@ -138,6 +138,17 @@ pub fn sections(text: &str, labels: &Labels, least: usize) -> Vec<Section> {
     }
 }
 
+/// The same for the text of a mail: what a forwarding program quotes is read too, where nothing else is a header.
+pub fn sections_of_mail(text: &str, labels: &Labels) -> Vec<Section> {
+    let found = sections(text, labels, 2);
+    if found.iter().any(|section| !section.sheet.rows.is_empty()) || !text.lines().any(|line| line.starts_with('>')) {
+        return found;
+    }
+    let unquoted = |line: &str| line.strip_prefix('>').map_or(line.to_owned(), |rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned());
+    let quoted = sections(&text.lines().map(unquoted).collect::<Vec<_>>().join("\n"), labels, 2);
+    if quoted.iter().any(|section| section.sheet.is_header()) { quoted } else { found }
+}
+
 /// A block may begin with rows that begin none by themselves, such as the symbol.
 fn with_lines_above(lines: &[&str], start: usize, labels: &Labels) -> usize {
     use Field as F;
@@ -206,12 +217,28 @@ fn read_block(lines: &[&str], at: usize, labels: &Labels) -> (Sheet, usize) {
             }
             continue_row(&mut sheet, line);
             blank = false;
+        } else if begins_text(&sheet, line) {
+            break;
         } else {
             continue_row(&mut sheet, line);
         }
         end += 1;
     }
     (sheet, end)
+}
+
+/// Does a sentence follow a row that never holds one, without an empty line between? Then the text begins there.
+fn begins_text(sheet: &Sheet, line: &str) -> bool {
+    let Some(row) = sheet.rows.last() else { return false };
+    let full = match row.field {
+        Field::Contact => row.cells.iter().any(|cell| cell.contains('@')),
+        Field::Deadline => row.cells.iter().any(|cell| !cell.trim().is_empty()),
+        _ => false,
+    };
+    let line = line.trim();
+    let words = line.split_whitespace().count();
+    let sentence = line.ends_with(['.', ':', '。', '：', '؛']) && (words >= 5 || line.chars().any(|c| c >= '\u{2e80}'));
+    full && !line.contains('@') && (sentence || line.chars().count() >= 90)
 }
 
 fn continue_row(sheet: &mut Sheet, line: &str) {
@@ -323,6 +350,16 @@ mod tests {
         ];
         assert_eq!(fields(&found[0].sheet), expected);
         assert_eq!(found[0].text, "Text: of the statement\nContact: is needed");
+    }
+
+    #[test]
+    fn a_sentence_behind_the_last_row_begins_the_text() {
+        let block = "Source: SG12\nTitle: LS/o on X\nContact: Ana Example\nPlace des Nations, Geneva, Switzerland\nTel: +41 22 000 0000\nE-mail: ana@itu.example\nThis is the text of the statement.\n";
+        for text in [block.to_owned(), block.lines().map(|line| format!("> {line}\n")).collect()] {
+            let found = sections_of_mail(&text, &Labels::shipped());
+            assert_eq!((found.len(), found[0].text.as_str()), (1, "This is the text of the statement."), "{found:?}");
+            assert!(found[0].sheet.rows.iter().all(|row| !row.text().contains("text of")), "{found:?}");
+        }
     }
 
     #[test]

@@ -33,13 +33,24 @@ pub fn marks(title: &str, labels: &Labels) -> Marks {
     }
     let words = words_key(&title);
     if let Some(said) = labels.words.reply.iter().find(|said| has_words(&words, said)) {
-        let reference = words[words.find(said.as_str()).unwrap_or(0) + said.len()..].trim();
-        marks.reply = Some(reference.chars().take(120).collect());
+        marks.reply = Some(behind(&title, said).chars().take(120).collect());
     }
     for bracket in brackets(&title) {
         read_bracket(bracket, labels, &mut marks);
     }
     marks
+}
+
+/// What stands behind `said` (in the form of [`words_key`]) in the title, as it is written.
+fn behind<'a>(title: &'a str, said: &str) -> &'a str {
+    let ends: Vec<usize> = title.char_indices().map(|(at, c)| at + c.len_utf8()).take(400).collect();
+    let end = ends.into_iter().find(|end| {
+        let words = words_key(&title[..*end]);
+        words.strip_suffix(said).is_some_and(|before| before.is_empty() || before.ends_with(' ') || said.chars().all(|c| c >= '\u{2e80}'))
+            && title[*end..].chars().next().is_none_or(|c| !c.is_alphanumeric() || c >= '\u{2e80}')
+    });
+    let rest = &title[end.unwrap_or(title.len())..];
+    rest.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '：' | ',' | '.' | ']' | ')'))
 }
 
 /// Does the title carry a mark of its own, such as `LS/o`?
@@ -159,8 +170,8 @@ mod tests {
         check("LS/o on X [for info to SG2, IETF]", Some(Outgoing), None, &[("SG2", Information), ("IETF", Information)], None);
         check("LS/o on X [for action to TSAG, for info to SG2]", Some(Outgoing), None, &[("TSAG", Action), ("SG2", Information)], None);
         check("[SG12RG-AMR] SG12-LS45 LS/o: X", Some(Outgoing), None, &[], None);
-        check("Reply to liaison statement from SG2 concerning X", None, Some("sg2 concerning x"), &[], None);
-        check("Réponse à la note de liaison de la CE 2", None, Some("la ce 2"), &[], None);
+        check("Reply to liaison statement from SG2 concerning X", None, Some("SG2 concerning X"), &[], None);
+        check("Réponse à la note de liaison de la CE 2", None, Some("la CE 2"), &[], None);
         check("Tools/o for all", None, None, &[], None);
         check("Quality [part 2] (draft)", None, None, &[], None);
     }

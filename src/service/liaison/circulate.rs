@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::edition::{self, Issue};
 use super::judge;
 use super::record::{self, Dossier, Sent};
-use crate::domain::audience::Form;
+use crate::domain::audience::{Form, wanted_languages};
 use crate::domain::group::{Group, GroupCode, GuestLiaison, MissingEdition};
 use crate::domain::id::{LiaisonId, PostId};
 use crate::domain::language::Language;
@@ -194,8 +194,8 @@ async fn keep(
             forms.push(form);
         }
     }
-    let reach = reach(services, &routes).await?;
     let mailboxes = mailboxes(dossier, &routes, languages, group);
+    let reach = reach(services, &routes, &Stage::of(dossier, languages, coming), &mailboxes).await?;
     let subscribers = routes.iter().filter(|route| matches!(route.target, Target::Subscribers(_)));
     let (reasons, purposes) = subscribers.map(|route| (route.reason.clone(), route.purpose)).unzip();
     let questions = statement.questions_from.iter().chain(&statement.questions_to).cloned().collect();
@@ -281,15 +281,20 @@ fn mailboxes(dossier: &Dossier, routes: &[Route], languages: &[Language], group:
     rows
 }
 
-/// How many a class of recipients has, by the key of its rule: active subscribers with the stream on, mailboxes.
-pub(super) async fn reach(services: &Services, routes: &[Route]) -> Result<Vec<(String, u64)>, Failure> {
+/// How many a class of recipients has, by the key of its rule: subscribers whom this post reaches, mailboxes.
+async fn reach(services: &Services, routes: &[Route], stage: &Stage, boxes: &[PlannedRecipient]) -> Result<Vec<(String, u64)>, Failure> {
     let mut classes: Vec<(String, u64)> = Vec::new();
     for route in routes {
+        let planned = |address: &str| boxes.iter().any(|row| row.address == address && row.state == RecipientState::Planned);
         let count = match &route.target {
-            Target::Subscribers(code) => readers(services, code).await?,
-            Target::Mailbox(_) => 1,
+            Target::Subscribers(code) => readers(services, code, stage).await?.0,
+            Target::Mailbox(address) => u64::from(planned(address.as_str())),
             Target::Nowhere(_) => continue,
         };
+        // A later language is told of those whom it reaches.
+        if count == 0 && !stage.out.is_empty() {
+            continue;
+        }
         let class = route.reason.key();
         match classes.iter_mut().find(|(known, _)| known == class) {
             Some((_, sum)) => *sum += count,
@@ -299,18 +304,74 @@ pub(super) async fn reach(services: &Services, routes: &[Route]) -> Result<Vec<(
     Ok(classes)
 }
 
-/// Subscribers of a group who take statements.
-pub(super) async fn readers(services: &Services, code: &GroupCode) -> Result<u64, Failure> {
-    let today = services.today();
-    let (mut count, mut after) = (0, None);
+/// Where the languages of an issue stand when a post of it goes out: for counting whom it reaches, as `domain::audience` will choose.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stage {
+    /// Out before.
+    out: Vec<Language>,
+    /// Readers may have waited for these.
+    awaited: Vec<Language>,
+    /// In this post.
+    now: Vec<Language>,
+    /// Readers may wait for these.
+    coming: Vec<Language>,
+}
+
+impl Stage {
+    fn of(dossier: &Dossier, now: &[Language], coming: &[Language]) -> Self {
+        let awaited = dossier.of_revision().last().map(|sent| sent.coming.clone()).unwrap_or_default();
+        Self { out: dossier.languages_out(), awaited, now: now.to_vec(), coming: coming.to_vec() }
+    }
+
+    /// What goes out next, for the receipt; once all is out, what went.
+    pub(super) fn next(services: &Services, dossier: &Dossier, group: &Group) -> Self {
+        let fresh = unsent(dossier);
+        let waits = matches!(group.missing_edition, MissingEdition::Wait(_)) && dossier.waits_until.is_none_or(|at| at > services.now());
+        let coming = if waits { dossier.statement.missing(&group.languages) } else { Vec::new() };
+        if fresh.is_empty() {
+            return Self { now: dossier.statement.languages().collect(), coming, ..Self::default() };
+        }
+        Self::of(dossier, &fresh, &coming)
+    }
+
+    /// Languages that readers may wait for.
+    pub(super) fn coming(&self) -> &[Language] {
+        &self.coming
+    }
+
+    /// Does she get a copy (`Some(true)`), wait for another language (`Some(false)`), or neither?
+    fn reaches(&self, wanted: &[Language], both: bool) -> Option<bool> {
+        let best = |there: &[Language], more: &[Language]| wanted.iter().find(|l| there.contains(l) || more.contains(l)).copied();
+        let waits = best(&self.now, &self.coming).is_some_and(|language| !self.now.contains(&language));
+        let waited = best(&self.out, &self.awaited).is_some_and(|language| !self.out.contains(&language));
+        if self.out.is_empty() || waited {
+            return Some(!waits);
+        }
+        let rank = |language: &Language| wanted.iter().position(|wanted| wanted == language);
+        let had = self.out.iter().filter_map(rank).min().unwrap_or(usize::MAX);
+        let news = self.now.iter().filter(|language| !self.out.contains(language)).filter_map(rank);
+        news.into_iter().any(|rank| both || rank < had).then_some(true)
+    }
+}
+
+/// Subscribers of a group who take statements: how many get a copy at this stage, and how many wait for another language.
+pub(super) async fn readers(services: &Services, code: &GroupCode, stage: &Stage) -> Result<(u64, u64), Failure> {
+    let (today, group) = (services.today(), services.group(code)?);
+    let (mut reached, mut waiting, mut after) = (0, 0, None);
     loop {
-        let page = services.store.subscriptions_of_group(code, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(count) };
+        let page = services.store.members_of_group(code, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok((reached, waiting)) };
         after = Some(last.account);
-        let takes = page.iter().filter(|subscription| {
+        let takes = page.iter().filter(|(subscription, _)| {
             subscription.is_active() && subscription.streams.contains(&Stream::Liaison) && subscription.mode_on(today) != DeliveryMode::None
         });
-        count += takes.count() as u64;
+        for (subscription, account) in takes {
+            match stage.reaches(wanted_languages(&group, account, subscription), subscription.both) {
+                Some(true) => reached += 1,
+                Some(false) => waiting += 1,
+                None => {}
+            }
+        }
     }
 }
 

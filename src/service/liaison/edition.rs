@@ -204,7 +204,11 @@ impl Issue<'_> {
             .filter(|other| {
                 other.language != language && !included.contains(&other.language) && form != Form::Both && form != Form::BothLinks
             })
-            .map(|other| json!({ "language": language_name(services, spoken, other.language), "title": other.title }))
+            .map(|other| {
+                let best = || statement.title().best(&[language]).cloned().unwrap_or_default();
+                let title = if other.title.is_empty() { best() } else { other.title.clone() };
+                json!({ "language": language_name(services, spoken, other.language), "title": title })
+            })
             .collect();
         let file = |attachment: &Attachment| {
             json!({
@@ -226,7 +230,9 @@ impl Issue<'_> {
             "language": spoken,
             "cover": is_cover,
             "revision": self.dossier.revision(),
-            "late": !self.dossier.of_revision().is_empty(),
+            // Who waited in vain gets a language that others had: it is no later one.
+            "late": !self.dossier.of_revision().is_empty() && !self.dossier.languages_out().contains(&language),
+            "awaited": self.dossier.of_revision().iter().any(|sent| sent.coming.contains(&language)),
             "language_name": language_name(services, spoken, language),
             "missing": missing.iter().map(|language| language_name(services, spoken, *language)).collect::<Vec<_>>(),
             "subject": named(statement, language),

@@ -160,7 +160,8 @@ pub(super) async fn note(
     let html = super::edition::html(&[(language, text.clone())]);
     let letter = Letter {
         from: Mailbox { name: group_name(group, language), address: group.sub_address("owner", domain) },
-        to: vec![Mailbox::plain(group.address(domain))],
+        // Reminders and withdrawals reach some of the readers; one answer to all must not reach the list.
+        to: vec![Mailbox::plain(group.sub_address("owner", domain))],
         cc: Vec::new(),
         reply_to: None,
         subject,

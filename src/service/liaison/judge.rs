@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use crate::domain::account::AccountKind;
 use crate::domain::address::EmailAddress;
 use crate::domain::group::{Group, GroupCode};
+use crate::domain::liaison::bodies;
 use crate::domain::liaison::event::State;
 use crate::domain::liaison::following::{self, Known};
+use crate::domain::liaison::labels::Labels;
 use crate::domain::liaison::routing::{self, Directory, Route};
 use crate::domain::liaison::rules::{self, Circumstances, Finding, RosterFact};
 use crate::domain::liaison::statement::Statement;
@@ -33,6 +35,7 @@ pub(super) async fn judge(services: &Services, dossier: &mut Dossier, others: &[
         languages: &group.languages,
         roster: &roster,
         symbol_used_by: symbol_used_by(dossier, others),
+        foreign_source: foreign_source(&dossier.statement, &groups(services), labels),
         parent_must_endorse: group.parent_must_endorse,
         reply_known: dossier.statement.reply.as_ref().map(|reply| reply.statement.is_some()),
         doubts: &dossier.doubts,
@@ -87,6 +90,19 @@ async fn roster(services: &Services, statement: &Statement) -> Result<Vec<Roster
         }
     }
     Ok(facts)
+}
+
+/// The source, if it is a group here that is neither this one, nor its parent, nor one of its regional groups, and does not address it.
+fn foreign_source(statement: &Statement, groups: &[Group], labels: &Labels) -> Option<String> {
+    let source = statement.source_group.as_ref()?;
+    let parent = |code: &GroupCode| groups.iter().find(|group| group.code == *code).and_then(|group| group.parent.clone());
+    let own = [Some(statement.group.clone()), parent(&statement.group)];
+    let is_near = own.contains(&Some(source.clone())) || parent(source).as_ref() == Some(&statement.group);
+    let addressed = || {
+        let mut found = statement.destinations.iter().flat_map(|destination| bodies::resolve(&destination.name, labels, groups));
+        found.any(|group| own.contains(&Some(group.code.clone())))
+    };
+    (!is_near && !addressed()).then(|| source.to_string())
 }
 
 /// Another statement of the group with the same symbol and revision, by its name. One that is held because it came second has no claim.

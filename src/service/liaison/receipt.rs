@@ -260,7 +260,9 @@ fn in_words(services: &Services, key: &str, word: &str, language: Language) -> S
         ("v11-liaise", "an Associate") => of("category.associate"),
         ("v11-liaise", "Academia") => of("category.academia"),
         ("v4-differs", "deadline") => of("term.deadline"),
-        ("v4-past" | "v4-soon" | "v4-differs", day) => day.parse().map_or_else(|_| day.to_owned(), |day| dates::date(language, day)),
+        ("v4-past" | "v4-soon" | "v4-differs" | "v4-order", day) => {
+            day.parse().map_or_else(|_| day.to_owned(), |day| dates::date(language, day))
+        }
         _ => word.to_owned(),
     }
 }
@@ -273,15 +275,19 @@ async fn recipients(
     group: &Group,
     language: Language,
 ) -> Result<Vec<String>, Failure> {
+    let stage = circulate::Stage::next(services, dossier, group);
+    let languages = stage.coming().iter().map(|coming| language_name(services, language, *coming)).collect::<Vec<_>>().join(", ");
+    let until = dossier.waits_until.map(|at| dates::instant(language, at.with_timezone(&group.timezone))).unwrap_or_default();
     let edition = circulate::language_for_bodies(&dossier.statement, group).map(|language| language.to_string()).unwrap_or_default();
     let mut lines = Vec::new();
     for route in routes {
         let reason = route_reason(services, route, language);
         lines.push(match &route.target {
             Target::Subscribers(code) => {
-                let count = circulate::readers(services, code).await?;
-                let words = services.texts.word(language, "liaison.readers");
-                format!("{} - {reason}", fill(words, &[code.to_string(), count.to_string()]))
+                let (count, waiting) = circulate::readers(services, code, &stage).await?;
+                let key = if waiting == 0 { "liaison.readers" } else { "liaison.readers-wait" };
+                let about = [code.to_string(), count.to_string(), waiting.to_string(), languages.clone(), until.clone()];
+                format!("{} - {reason}", fill(services.texts.word(language, key), &about))
             }
             Target::Mailbox(address) => format!("{address} ({edition}) - {reason}"),
             Target::Nowhere(name) => services.texts.reason(language, &Reason::new(Rule::NoAddress, [name.as_str()])),

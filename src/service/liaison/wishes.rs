@@ -193,7 +193,8 @@ async fn post(
     let message_id = format!("{id}.liaison-digest@{domain}");
     let letter = Letter {
         from: Mailbox { name: group_name(group, language), address: group.sub_address("owner", domain) },
-        to: vec![Mailbox::plain(group.address(domain))],
+        // Few get it; one answer to all must not reach the list.
+        to: vec![Mailbox::plain(group.sub_address("owner", domain))],
         cc: Vec::new(),
         reply_to: None,
         subject: mail.subject.clone(),

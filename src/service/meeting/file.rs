@@ -14,6 +14,7 @@ use toml::value::Datetime;
 use crate::config::ConfigError;
 use crate::domain::group::{Group, GroupCode, GroupKind};
 use crate::domain::language::{Language, Localized};
+use crate::domain::meeting::civil;
 use crate::domain::meeting::{
     DeadlineKind, Letter, MAX_PARTS, Meeting, MeetingAudience, MeetingId, MeetingKind, MeetingStatus, Part, Report, Span,
 };
@@ -144,7 +145,8 @@ pub fn read(text: &str, known: &Known<'_>) -> Result<Reading, ConfigError> {
     }
     let raw: RawFile = toml::from_str(text).map_err(|error| {
         let mistake = ConfigError::from_toml(&error, text, known.file);
-        let dated = mistake.remedy.is_empty() && mistake.text.contains("date");
+        let mut words = mistake.text.split(|c: char| !c.is_alphanumeric());
+        let dated = mistake.remedy.is_empty() && words.any(|word| matches!(word, "date" | "datetime" | "Datetime"));
         if dated { ConfigError { remedy: "write a day that exists, such as 2027-06-30".into(), ..mistake } } else { mistake }
     })?;
     if raw.meeting.is_empty() {
@@ -256,6 +258,20 @@ impl Reader<'_> {
         if meeting.remote_url.is_empty() && groups.iter().any(|group| group.kind == GroupKind::Regional) {
             warnings.push(format!("{}: no remote_url, and meetings of regional groups are to have remote participation", meeting.id));
         }
+        for (language, _) in meeting.title.0.iter().chain(&meeting.venue.0).chain(&meeting.host.0) {
+            let read = language.itu_letter().is_some() || groups.iter().any(|group| group.languages.contains(language));
+            let warning = format!("{}: a text is in \"{language}\", which no reader has; mend the language or leave it out", meeting.id);
+            if !read && !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        for span in std::iter::once(&meeting.span).chain(meeting.parts.iter().map(|part| &part.span)) {
+            let Span::Hours { start, end } = span else { continue };
+            for hour in [start, end].into_iter().filter(|hour| matches!(civil::map(meeting.zone, **hour), civil::Mapping::Gap { .. })) {
+                let hour = hour.format("%Y-%m-%d %H:%M");
+                warnings.push(format!("{}: there is no {hour} in {}, where the clocks go forward then", meeting.id, meeting.zone));
+            }
+        }
         Ok(meeting.created(self.known.now))
     }
 
@@ -294,7 +310,11 @@ impl Reader<'_> {
     ) -> Result<BTreeMap<DeadlineKind, NaiveDate>, ConfigError> {
         let mut deadlines = BTreeMap::new();
         for (kind, date) in raw {
-            let (day, _) = self.moment(date)?;
+            let (day, time) = self.moment(date)?;
+            if time.is_some() {
+                let text = format!("the {} deadline has an hour, and deadlines end at midnight", kind.as_str());
+                return Err(self.wrong(date.span().start, text, &format!("write the day alone, {day}")));
+            }
             if day > span.last_day() {
                 let text = format!("the {} deadline {day} is after the meeting", kind.as_str());
                 return Err(self.wrong(date.span().start, text, "write a day before it"));

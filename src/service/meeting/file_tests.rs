@@ -96,6 +96,7 @@ fn a_bad_file_is_refused_with_file_line_and_remedy() {
         (GOOD.replace("city =", "citi ="), 9, "the nearest known key is \"city\""),
         (GOOD.replace("status = \"announced\"", "status = \"anounced\""), 16, "announced"),
         (GOOD.replace("2027-03-25", "2027-05-25"), 19, "after the meeting"),
+        (GOOD.replace("2027-03-25", "2027-03-25T12:00:00"), 19, "write the day alone, 2027-03-25"),
         (GOOD.replace("end = 2027-04-07T17:30:00", "end = 2027-04-07"), 6, "write both alike"),
         (GOOD.replace("start = 2027-04-06T09:30:00", "start = 2027-04-06T09:30:00Z"), 5, "timezone"),
         (GOOD.replace("https://meet.example.org/amr", "javascript:alert(1)"), 12, "https://"),
@@ -106,7 +107,18 @@ fn a_bad_file_is_refused_with_file_line_and_remedy() {
         (GOOD.replace("{ en = \"Meeting\", es = \"Reunión\" }", "{}"), 4, "title"),
         (String::new(), 1, "no meeting"),
     ] {
+        let misspelt = text.contains("anounced");
         let message = parse(&text).err().unwrap_or_else(|| panic!("taken: {part}\n{text}")).to_string();
         assert!(message.starts_with(&format!("m.toml, line {line}: ")) && message.contains(part), "{part}: {message}");
+        assert!(!misspelt || !message.contains("a day that exists"), "{message}");
     }
+}
+
+#[test]
+fn an_hour_that_does_not_exist_and_a_language_that_nobody_reads_are_doubtful() {
+    let zurich = GOOD.replace("America/Mexico_City", "Europe/Zurich").replace("2027-04-06T09:30:00", "2027-03-28T02:30:00");
+    let warnings = parse(&zurich).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("there is no 2027-03-28 02:30 in Europe/Zurich")), "{warnings:?}");
+    let warnings = parse(&GOOD.replace("{ en = \"Meeting\",", "{ xx = \"a\", en = \"Meeting\",")).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("\"xx\"")), "{warnings:?}");
 }

@@ -212,7 +212,12 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, grace: Gr
         }
         let calendar = method_of(notice.kind).map(|method| attached(services, std::slice::from_ref(meeting), &group, &method, *language));
         let words = Words { subject: line, text, message_id: message_id.clone(), calendar, files: files.clone() };
-        let letter = letter(services, &group, *language, words);
+        let mut letter = letter(services, &group, *language, words);
+        letter.to = match &notice.to {
+            // One answer to all must not reach a list that did not get it.
+            To::Managers | To::Leaving(_) => vec![letter.from.clone()],
+            To::Subscribers | To::SubscribersAndParents => groups.iter().map(|group| list_of(services, group)).collect(),
+        };
         editions.push(edition(services, *language, &letter).await?);
     }
     let (kind, audience) = match &notice.to {
@@ -241,6 +246,10 @@ async fn post(services: &Services, meeting: &Meeting, notice: &Notice, grace: Gr
         arrival: Arrival::default(),
         origin: String::new(),
     }))
+}
+
+fn list_of(services: &Services, group: &Group) -> Mailbox {
+    Mailbox { name: String::new(), address: group.address(&services.site.domain) }
 }
 
 /// Groups a notice is addressed to, as far as they have a list and live; the leading one first.
@@ -315,7 +324,7 @@ pub(super) fn letter(services: &Services, group: &Group, language: Language, wor
     Letter {
         // Answers go to the managers and not to the list.
         from: Mailbox { name: group_name(group, language), address: group.sub_address("owner", domain) },
-        to: vec![Mailbox { name: String::new(), address: group.address(domain) }],
+        to: vec![list_of(services, group)],
         cc: Vec::new(),
         reply_to: None,
         subject: words.subject,

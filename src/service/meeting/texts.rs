@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{meetings, settings};
 use crate::domain::group::Group;
 use crate::domain::language::{Language, Localized};
-use crate::domain::meeting::{Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Span, civil, notices, span_from};
+use crate::domain::meeting::{
+    Change, DeadlineKind, Field, Meeting, MeetingStatus, Notice, NoticeKind, Part, Span, civil, notices, said, span_from,
+};
 use crate::mail::calendar::{Organizer, Setting};
 use crate::service::robot::{group_context, group_name};
 use crate::service::{Failure, Services};
@@ -125,7 +127,7 @@ pub(super) fn meeting_context(services: &Services, m: &Meeting, zone: Tz, langua
             json!({
                 "title": text(&part.title),
                 "when": when(language, &part.span, m.zone),
-                "audience": word(services, language, part.audience.as_str()),
+                "audience": audience_of(services, part, language),
                 "venue": text(&part.venue),
                 "remote_url": part.remote_url,
             })
@@ -167,6 +169,13 @@ pub(super) fn meeting_context(services: &Services, m: &Meeting, zone: Tz, langua
     })
 }
 
+/// Who may attend a part; where it is of some groups alone, readers of the others see whose it is.
+fn audience_of(services: &Services, part: &Part, language: Language) -> String {
+    let audience = word(services, language, part.audience.as_str());
+    let groups: Vec<String> = part.groups.iter().map(ToString::to_string).collect();
+    if groups.is_empty() { audience } else { format!("{audience}: {}", groups.join(", ")) }
+}
+
 /// What readers see of changes: the latest value of each field, the first one before.
 fn changed(services: &Services, changes: &[&Change], language: Language) -> Vec<Value> {
     let mut fields: Vec<(Field, String, String)> = Vec::new();
@@ -186,11 +195,42 @@ fn changed(services: &Services, changes: &[&Change], language: Language) -> Vec<
                 Field::Status | Field::Audience => word(services, language, &value),
                 Field::Dates => dates_said(language, &value).unwrap_or(value),
                 Field::Deadlines => deadlines_said(services, language, &value).unwrap_or(value),
-                _ => value,
+                _ => said::said(&value, &InLanguage { services, language }),
             };
-            json!({ "label": word(services, language, &format!("field-{}", field.as_str())), "before": said(before), "after": said(after) })
+            let (mut old, mut new) = (said(before.clone()), said(after.clone()));
+            if old == new {
+                // It changed in another language alone.
+                (old, new) = (said::neutral(&before), said::neutral(&after));
+            }
+            json!({ "label": word(services, language, &format!("field-{}", field.as_str())), "before": old, "after": new })
         })
         .collect()
+}
+
+/// Says the values of a change in the reader's language.
+struct InLanguage<'a> {
+    services: &'a Services,
+    language: Language,
+}
+
+impl said::Speaker for InLanguage<'_> {
+    fn text(&self, texts: &Localized<String>) -> String {
+        texts.best(&[self.language]).cloned().unwrap_or_default()
+    }
+
+    fn span(&self, span: &Span) -> String {
+        let days = dates::range(self.language, span.first_day(), span.last_day());
+        match span {
+            Span::Days { .. } => days,
+            Span::Hours { start, end } => {
+                format!("{days}, {} - {}", dates::time(self.language, start.time()), dates::time(self.language, end.time()))
+            }
+        }
+    }
+
+    fn word(&self, word: &str) -> String {
+        self::word(self.services, self.language, word)
+    }
 }
 
 /// `2027-04-06 09:30 - 2027-04-07 17:30, America/Mexico_City` as the language writes it.

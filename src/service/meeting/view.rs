@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::record::Marks;
 use crate::domain::id::PostId;
 use crate::domain::language::Localized;
+use crate::domain::meeting::said::neutral;
 use crate::domain::meeting::{LeadTimes, Meeting, Notice, NoticeState, Skip, Span, span_text};
 
 /// A line of `meeting list`.
@@ -260,8 +261,8 @@ pub fn show(meeting: &Meeting, lead_times: &LeadTimes, now: DateTime<Utc>) -> Sh
 pub fn fields(fields: &[crate::domain::meeting::FieldChange]) -> Vec<FieldView> {
     let view = |f: &crate::domain::meeting::FieldChange| FieldView {
         field: f.field.as_str().to_owned(),
-        before: f.before.clone(),
-        after: f.after.clone(),
+        before: neutral(&f.before),
+        after: neutral(&f.after),
     };
     fields.iter().map(view).collect()
 }

@@ -76,6 +76,9 @@ async fn send(
     let first = list.first().and_then(|recipient| recipient.account).map(|account| account.to_string()).unwrap_or_default();
     let names: Vec<&str> = codes.iter().map(GroupCode::as_str).collect();
     let key = format!("{occurrence} {language} {} {first}", names.join(","));
+    let mut letter = letter(services, &group, language, words);
+    // Few get it; one answer to all must not reach the list.
+    letter.to = vec![letter.from.clone()];
     let post = Post {
         id,
         groups: codes.to_vec(),
@@ -86,7 +89,7 @@ async fn send(
         author: None,
         received_at: now,
         not_before: now,
-        editions: vec![edition(services, language, &letter(services, &group, language, words)).await?],
+        editions: vec![edition(services, language, &letter).await?],
         audience: Audience::Listed(list),
         state: PostState::Accepted,
         arrival: Arrival::default(),
