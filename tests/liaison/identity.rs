@@ -129,7 +129,9 @@ async fn a_file_of_another_document_in_the_mail_is_told() {
 #[tokio::test]
 async fn a_source_that_has_nothing_to_do_with_the_group_and_an_unclear_day_are_told() {
     let bench = Bench::new("2026-12-01T15:00:00Z").await;
-    let text = |source: &str| block("LS/o on routes", "-", "03/04/2027").replace("ITU-T SG12RG-AMR", source);
+    let text = |source: &str| {
+        block(&format!("LS/o on routes of {source}"), "-", "03/04/2027").replace("Source: ITU-T SG12RG-AMR", &format!("Source: {source}"))
+    };
     for (source, foreign) in [("ITU-T SG12RG-AMR", false), ("ITU-T SG12", false), ("ITU-T SG2", true)] {
         let posted = bench.post(AT_ONCE, "tsb@itu.example", &mail(&format!("{}@x.test", source.len()), "LS", &text(source))).await;
         let problems = bench.show(posted.id()).await.view.problems;
