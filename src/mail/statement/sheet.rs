@@ -141,7 +141,10 @@ pub fn sections(text: &str, labels: &Labels, least: usize) -> Vec<Section> {
 /// The same for the text of a mail: what a forwarding program quotes is read too, where nothing else is a header.
 pub fn sections_of_mail(text: &str, labels: &Labels) -> Vec<Section> {
     let found = sections(text, labels, 2);
-    if found.iter().any(|section| !section.sheet.rows.is_empty()) || !text.lines().any(|line| line.starts_with('>')) {
+    // A label may be found behind the mark of a quotation too, but then the text below the rows is not told from them.
+    let first = text.lines().find(|line| split_label(line, labels).is_some_and(|(field, ..)| is_strong(field)));
+    let read = found.iter().any(|section| !section.sheet.rows.is_empty()) && !first.is_some_and(|line| line.starts_with('>'));
+    if read || !text.lines().any(|line| line.starts_with('>')) {
         return found;
     }
     let unquoted = |line: &str| line.strip_prefix('>').map_or(line.to_owned(), |rest| rest.strip_prefix(' ').unwrap_or(rest).to_owned());
