@@ -196,7 +196,7 @@ fn check_numbers(config: &Config, text: &str, file: &Path) -> Result<(), ConfigE
 }
 
 /// `FILE, line N` of the key, or its path when it is not in the file (built in, or from the environment).
-fn locate(text: &str, file: &Path, path: &[&str]) -> String {
+pub(super) fn locate(text: &str, file: &Path, path: &[&str]) -> String {
     find(text, path).map_or_else(|| path.join("."), |line| place(file, line))
 }
 

@@ -131,7 +131,7 @@ impl Config {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let plain: Self = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text, file))?;
         let mut config = environment::lay_over(plain, text, environment)?;
-        config.read_secrets()?;
+        config.read_secrets(text, file)?;
         check::check(&config, text, file)?;
         Ok(config)
     }
@@ -146,14 +146,19 @@ impl Config {
         self.listen.iter().any(|listen| !listen.address.ip().is_loopback())
     }
 
-    fn read_secrets(&mut self) -> Result<(), ConfigError> {
-        secret::read("relay.password", &mut self.relay.password, self.relay.password_file.as_deref())?;
-        secret::read("store.url", &mut self.store.url, self.store.url_file.as_deref())?;
+    fn read_secrets(&mut self, text: &str, file: &Path) -> Result<(), ConfigError> {
+        let read = |key: &str, secret: &mut Option<Secret>, from: Option<&Path>| {
+            let named = format!("{key}_file");
+            let path: Vec<&str> = named.split('.').collect();
+            secret::read(key, secret, from).map_err(|error| error.at(check::locate(text, file, &path)))
+        };
+        read("relay.password", &mut self.relay.password, self.relay.password_file.as_deref())?;
+        read("store.url", &mut self.store.url, self.store.url_file.as_deref())?;
         if let Some(ldap) = &mut self.directory.ldap {
-            secret::read("directory.ldap.password", &mut ldap.password, ldap.password_file.as_deref())?;
+            read("directory.ldap.password", &mut ldap.password, ldap.password_file.as_deref())?;
         }
         if let Some(oidc) = &mut self.oidc {
-            secret::read("oidc.client_secret", &mut oidc.client_secret, oidc.client_secret_file.as_deref())?;
+            read("oidc.client_secret", &mut oidc.client_secret, oidc.client_secret_file.as_deref())?;
         }
         Ok(())
     }

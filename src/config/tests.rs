@@ -194,7 +194,8 @@ fn secrets_come_from_files_and_are_not_shown() {
     assert_eq!(config.relay.password.as_ref().unwrap().reveal(), "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));
     assert!(error(&format!("{text}password = \"x\"\n")).contains("leave one of them out"));
-    assert!(error("[relay]\nusername = \"u\"\npassword_file = \"/nowhere/at/all\"").contains("cannot read /nowhere/at/all"));
+    let missing = error("[relay]\nusername = \"u\"\npassword_file = \"/nowhere/at/all\"");
+    assert!(missing.contains("line 3") && missing.contains("cannot read /nowhere/at/all"), "{missing}");
 }
 
 #[test]
