@@ -81,7 +81,7 @@ pub async fn deliveries(services: &Services, code: &GroupCode, limit: usize) -> 
     Ok(reported)
 }
 
-/// The latest posts of a group that are `wanted`, newest first, as far as a look at [`MOST_POSTS`] finds them.
+/// The latest posts of a group that are `wanted`, newest first, as far as a look at `MOST_POSTS` finds them.
 ///
 /// # Errors
 /// When the store fails.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use enlace::domain::post::{Post, PostState};
 use enlace::web::authority::Right;
 use enlace::web::routes::routes;
 
@@ -152,4 +153,15 @@ async fn a_statement_is_shown_as_its_group_says_and_no_search_finds_what_is_hidd
         assert!(!stage.get(who, "/liaisons/feed.atom").await.body.contains(&stage.statement), "{who:?}");
     }
     assert_eq!(stage.get(Who::Member, &page).await.status, 200);
+    // As if it had been planned, which no planner does here.
+    let store = &stage.site.services.store;
+    for post in store.posts_of_group(&"SG12RG-AMR".parse().unwrap(), None, 100).await.unwrap() {
+        if post.origin.starts_with("liaison:") {
+            store.update_post(Post { state: PostState::Planned, ..post }).await.unwrap();
+        }
+    }
+    for (who, named) in [(Who::Member, true), (Who::Guest, false)] {
+        let own = stage.get(who, "/me").await;
+        assert_eq!((own.status, own.body.contains("creation of a regional group")), (200, named), "{who:?}");
+    }
 }

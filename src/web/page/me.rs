@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::domain::account::{Account, AccountKind, Category};
 use crate::domain::archive::is_archived;
-use crate::domain::group::GroupCode;
+use crate::domain::group::{GroupCode, GuestLiaison};
 use crate::domain::language::Language;
 use crate::domain::mistake::Mistake;
+use crate::domain::post::{Post, PostKind};
 use crate::domain::subscription::{Delivery, DeliveryMode, Stream, Subscription, SubscriptionState};
 use crate::service::subscribe::{self, Outcome, Settings, Wish};
 use crate::service::{Failure, account, meeting, reconfirm, report};
@@ -201,8 +202,12 @@ fn rest<'a>(today: NaiveDate, subscriptions: impl Iterator<Item = &'a Subscripti
 
 async fn latest(site: &Site, visit: &Visit, groups: &[&GroupCode]) -> Result<Vec<Latest>, Problem> {
     let mut posts = Vec::new();
+    let is_guest = visit.account().is_some_and(|account| account.kind == AccountKind::Guest);
     for code in groups {
-        posts.extend(report::latest(&site.services, code, LATEST, is_archived).await?);
+        // What guests get nothing of is not named to them either.
+        let hides = is_guest && site.services.group(code)?.guest_liaison == GuestLiaison::None;
+        let wanted = |post: &Post| is_archived(post) && !(hides && post.kind == PostKind::Liaison);
+        posts.extend(report::latest(&site.services, code, LATEST, wanted).await?);
     }
     posts.sort_by_key(|post| std::cmp::Reverse(post.id));
     posts.dedup_by_key(|post| post.id);
