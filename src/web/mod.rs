@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod authority;
 mod compress;
 pub mod connections;
+pub mod entity_tag;
 pub mod form;
 pub mod guard;
 pub mod language;

@@ -1,15 +1,15 @@
 //! Answers of the API: JSON with its tag, pages of lists, problems.
 
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::operation::Operation;
 use crate::service::Failure;
 use crate::service::command::Kind;
+use crate::web::entity_tag;
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -35,15 +35,13 @@ impl Rendered {
 
     fn with(status: StatusCode, media: &'static str, value: &Value) -> Self {
         let body = value.to_string().into_bytes();
-        let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(&body)[..16]));
+        let tag = entity_tag::of(&body);
         Self { status, media, body, tag }
     }
 
     /// 304 when the asker has it already.
-    pub(super) fn unless_known(self, known: Option<&HeaderValue>) -> Response {
-        let tags = known.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if self.status == StatusCode::OK && tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag)
-        {
+    pub(super) fn unless_known(self, asked: &HeaderMap) -> Response {
+        if self.status == StatusCode::OK && entity_tag::is_known(asked, &self.tag) {
             return (StatusCode::NOT_MODIFIED, [(ETAG, self.tag)]).into_response();
         }
         self.into_response()

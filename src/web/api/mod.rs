@@ -18,7 +18,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use serde_json::{Map, Value};
@@ -104,7 +104,7 @@ impl Api {
         let values: Vec<String> = parts.iter().map(|(_, value)| value.clone()).collect();
         if !operation.writes {
             let rendered = self.read(operation, &values, query, &token, &own).await?;
-            return Ok(rendered.unless_known(head.headers.get(IF_NONE_MATCH)));
+            return Ok(rendered.unless_known(&head.headers));
         }
         let body = read_body(operation, body).await?;
         let given = fields(operation, &head.headers, &body, query)?;

@@ -5,13 +5,13 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use crate::domain::group::GroupCode;
 use crate::mail::calendar::Feed;
 use crate::service::{Failure, meeting};
-use crate::web::Site;
+use crate::web::{Site, entity_tag};
 
 /// `GET /groups/CODE/calendar.ics`
 pub async fn group(State(site): State<Site>, Path(code): Path<String>, headers: HeaderMap) -> Response {
@@ -41,8 +41,7 @@ fn failed(failure: &Failure) -> Response {
 }
 
 fn answer(feed: &Feed, asked: &HeaderMap, cache: &'static str, name: &str) -> Response {
-    let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let unchanged = known.map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == feed.etag || tag == "*");
+    let unchanged = entity_tag::is_known(asked, &feed.etag);
     let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { feed.text.clone().into_response() };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/calendar; charset=utf-8"));

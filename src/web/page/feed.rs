@@ -6,18 +6,16 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, VARY};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use crate::domain::archive::{StatementAccess, statement_access};
 use crate::domain::group::ArchiveAccess;
 use crate::service::archive::{self, Reader};
 use crate::service::meeting;
 use crate::web::authority::Scope;
-use crate::web::{Problem, Site, Visit};
+use crate::web::{Problem, Site, Visit, entity_tag};
 
 /// Entries of a feed.
 const ENTRIES: usize = 30;
@@ -108,16 +106,14 @@ impl Feed {
     /// The feed of these entries, the newest first; 304 (RFC 9110 section 15.4.5) for who has it already.
     pub fn answer(&self, site: &Site, asked: &HeaderMap, entries: Vec<Entry>) -> Response {
         let text = self.written(site, entries);
-        let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(&text)[..16]));
-        let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let known = known.split(',').map(|known| known.trim().trim_start_matches("W/")).any(|known| known == "*" || known == tag);
+        let tag = entity_tag::of(text.as_bytes());
         let cache = if self.private { "private, no-cache" } else { "public, max-age=900" };
         // A title is in the reader's language, which a cookie or an account may choose.
         let mut headers = HeaderMap::new();
         for (name, value) in [(CACHE_CONTROL, cache), (VARY, "Accept-Language, Cookie"), (ETAG, &tag)] {
             headers.extend(value.parse().ok().map(|value| (name, value)));
         }
-        if known {
+        if entity_tag::is_known(asked, &tag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, [(CONTENT_TYPE, "application/atom+xml; charset=utf-8")], text).into_response()

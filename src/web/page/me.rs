@@ -11,8 +11,8 @@ use minijinja::{Value, context};
 use serde::Serialize;
 
 use crate::domain::account::{Account, AccountKind, Category};
-use crate::domain::archive::is_archived;
-use crate::domain::group::{GroupCode, GuestLiaison};
+use crate::domain::archive::{StatementAccess, is_archived, statement_access};
+use crate::domain::group::GroupCode;
 use crate::domain::language::Language;
 use crate::domain::mistake::Mistake;
 use crate::domain::post::{Post, PostKind};
@@ -202,10 +202,9 @@ fn rest<'a>(today: NaiveDate, subscriptions: impl Iterator<Item = &'a Subscripti
 
 async fn latest(site: &Site, visit: &Visit, groups: &[&GroupCode]) -> Result<Vec<Latest>, Problem> {
     let mut posts = Vec::new();
-    let is_guest = visit.account().is_some_and(|account| account.kind == AccountKind::Guest);
     for code in groups {
         // What guests get nothing of is not named to them either.
-        let hides = is_guest && site.services.group(code)?.guest_liaison == GuestLiaison::None;
+        let hides = statement_access(&*site.services.group(code)?, visit.account()) == StatementAccess::Nothing;
         let wanted = |post: &Post| is_archived(post) && !(hides && post.kind == PostKind::Liaison);
         posts.extend(report::latest(&site.services, code, LATEST, wanted).await?);
     }
